@@ -4,6 +4,9 @@
 //! Invariant: nothing here reads a clock, a database, the network, a file or a source of randomness. Whatever varies
 //! comes in as an argument, so that a test can exhaust it.
 
+// A rule without a case must not compile: here, and only here, a wildcard arm is a warning.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod claim;
 pub mod cycle;
 pub mod display;

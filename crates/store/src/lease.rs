@@ -1,0 +1,188 @@
+//! Leases after the claim: renewing, handing back, finding those that ran out, waking what backed off.
+//!
+//! Invariants: the database's clock alone says when a lease has run out; a lease is renewed or handed back only under its own epoch.
+
+use std::time::Duration;
+
+use damascus_core::{Epoch, ItemId, ProjectId, RunId, WorkerId};
+
+use crate::decode::RowRef;
+use crate::{Lease, Move, Store, StoreError, apply, claim};
+
+/// The most leases or sleepers that one sweep takes; a sweep that finds as many runs again at once.
+pub const SWEEP_BATCH: i64 = 256;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Items that finished backing off.
+    pub woken: u64,
+    /// Runs whose lease had run out.
+    pub lost: u64,
+    /// When something comes due next, by the database's clock, as a wait from now; nothing when nothing is known to.
+    pub next_due: Option<Duration>,
+}
+
+impl Store {
+    /// Renews leases of a worker. Gives those that still are the worker's; a lease that is missing is lost, and its run must stop.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn renew(
+        &self,
+        worker: WorkerId,
+        leases: &[(ItemId, Epoch)],
+        lease: Duration,
+    ) -> Result<Vec<ItemId>, StoreError> {
+        let (items, epochs): (Vec<i64>, Vec<i64>) = leases.iter().map(|(item, epoch)| (item.0, epoch.0)).unzip();
+        let renewed = sqlx::query_scalar!(
+            r#"
+            WITH beat AS (UPDATE workers SET heartbeat_at = clock_timestamp() WHERE id = $1),
+                 mine AS (SELECT w.id FROM work_items w JOIN unnest($2::bigint[], $3::bigint[]) AS l(item_id, epoch) ON l.item_id = w.id
+                          WHERE w.lease_epoch = l.epoch AND w.lease_owner = $1 ORDER BY w.id FOR NO KEY UPDATE OF w)
+            UPDATE work_items w SET lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+            FROM mine WHERE w.id = mine.id
+            RETURNING w.id
+            "#,
+            worker.0,
+            &items,
+            &epochs,
+            lease.as_millis() as f64,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(renewed.into_iter().map(ItemId).collect())
+    }
+
+    /// Hands leases back without a verdict: a worker that shuts down. Costs nothing. Gives how many were still the worker's.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn hand_back(&self, worker: WorkerId, leases: &[(ItemId, Epoch)]) -> Result<u64, StoreError> {
+        let (items, epochs): (Vec<i64>, Vec<i64>) = leases.iter().map(|(item, epoch)| (item.0, epoch.0)).unzip();
+        let mut tx = self.pool.begin().await?;
+        let handed = sqlx::query_scalar!(
+            r#"
+            WITH mine AS (
+                SELECT w.id, w.run_id, w.lease_epoch, w.run_started_at, w.attempts_used, w.phase, w.project_id
+                FROM work_items w JOIN unnest($2::bigint[], $3::bigint[]) AS l(item_id, epoch) ON l.item_id = w.id
+                WHERE w.lease_epoch = l.epoch AND w.lease_owner = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
+            ), freed AS (
+                UPDATE work_items w SET lease_owner = NULL, lease_until = NULL, run_id = NULL, run_started_at = NULL,
+                                        lease_epoch = w.lease_epoch + 1, events = w.events + 1
+                FROM mine WHERE w.id = mine.id RETURNING w.id, w.events
+            ), ran AS (
+                INSERT INTO runs (id, item_id, epoch, worker_id, started_at, ended_at, attempt, phase, ended, charge)
+                SELECT run_id, id, lease_epoch, $1, run_started_at, clock_timestamp(), attempts_used + 1, phase, 'handed_back', 'free'
+                FROM mine
+            ), told AS (
+                INSERT INTO events_outbox (project_id, item_id, seq, type, data)
+                SELECT m.project_id, m.id, f.events, 'run.handed_back', jsonb_build_object('run_id', m.run_id, 'phase', m.phase)
+                FROM mine m JOIN freed f ON f.id = m.id
+            )
+            SELECT count(*) AS "n!" FROM freed
+            "#,
+            worker.0,
+            &items,
+            &epochs,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        claim::announce_work(&mut tx).await?;
+        tx.commit().await?;
+        Ok(u64::try_from(handed).unwrap_or(0))
+    }
+
+    /// Wakes what has backed off long enough, reports runs whose lease ran out as lost, and says when something comes due next.
+    /// `jitter` is a fraction in `0.0..=1.0`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Inconsistent`].
+    pub async fn sweep_leases(&self, jitter: f64) -> Result<Swept, StoreError> {
+        let mut swept =
+            Swept { woken: self.wake_sleepers().await?, lost: self.reap_lost(jitter).await?, next_due: None };
+        swept.next_due = self.next_due().await?;
+        Ok(swept)
+    }
+
+    async fn wake_sleepers(&self) -> Result<u64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let woken = sqlx::query!(
+            r#"
+            UPDATE work_items w SET wake_at = NULL
+            FROM (SELECT id FROM work_items WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+                  FOR NO KEY UPDATE SKIP LOCKED) due
+            WHERE w.id = due.id
+            "#,
+            SWEEP_BATCH,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if woken > 0 {
+            claim::announce_work(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(woken)
+    }
+
+    async fn reap_lost(&self, jitter: f64) -> Result<u64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let rows = sqlx::query!(
+            r#"
+            SELECT w.id, w.project_id, w.phase::text AS "phase!", w.lease_epoch, w.run_id AS "run_id!", w.lease_until AS "until!",
+                   w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers, p.max_infra_failures, p.max_moves
+            FROM work_items w JOIN projects p ON p.id = w.project_id
+            WHERE w.lease_owner IS NOT NULL AND w.lease_until < clock_timestamp()
+            ORDER BY w.id LIMIT $1 FOR NO KEY UPDATE OF w SKIP LOCKED
+            "#,
+            SWEEP_BATCH,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut moves = Vec::with_capacity(rows.len());
+        for row in rows {
+            let at = RowRef::item(row.id);
+            let lease = Lease {
+                item: ItemId(row.id),
+                project: ProjectId(row.project_id),
+                run: RunId(row.run_id),
+                phase: at.work_phase(&row.phase)?,
+                epoch: Epoch(row.lease_epoch),
+                budget: at.budget(
+                    row.attempts_granted,
+                    row.attempts_used,
+                    row.infra_failures,
+                    row.moves,
+                    row.tampers,
+                )?,
+                policy: claim::policy(row.project_id, row.max_infra_failures, row.max_moves)?,
+                until: row.until,
+            };
+            moves.push(Move::from_lost_lease(&lease, jitter)?);
+        }
+        let applied = apply::apply(&mut tx, &moves).await?;
+        if applied.claimable > 0 {
+            claim::announce_work(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(applied.written.len() as u64)
+    }
+
+    /// When something comes due next: a lease, a backoff, a lane, a gate.
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        // In one statement, so that both readings of the clock are close together.
+        let wait: Option<i64> = sqlx::query_scalar!(
+            r#"
+            SELECT greatest(extract(epoch FROM due - clock_timestamp()) * 1000, 0)::bigint
+            FROM (SELECT least((SELECT min(wake_at) FROM work_items WHERE wake_at IS NOT NULL),
+                               (SELECT min(lease_until) FROM work_items WHERE lease_owner IS NOT NULL),
+                               (SELECT min(opens_at) FROM lanes WHERE opens_at > clock_timestamp()),
+                               (SELECT min(least(due_at, deadline)) FROM coordination_gates WHERE state = 'open')) AS due) next
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(wait.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+    }
+}

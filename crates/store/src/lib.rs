@@ -1,0 +1,17 @@
+//! The store: all that Damascus remembers, in Postgres, and the only place with SQL.
+//!
+//! Invariants: only [`apply`] writes a work item's phase; no call to the outside happens inside a transaction; no transaction waits for
+//! anything but the database; rows are decoded strictly, and what can't be decoded is a typed error, never a default.
+
+pub mod apply;
+pub mod claim;
+pub mod connect;
+mod decode;
+pub mod error;
+pub mod lease;
+pub mod migrate;
+
+pub use apply::{Applied, Move, RunEnd};
+pub use claim::{ClaimRequest, Lease};
+pub use connect::{ConnectOptions, Store};
+pub use error::StoreError;
