@@ -108,6 +108,8 @@ CREATE INDEX work_items_sleeping ON work_items (wake_at) WHERE wake_at IS NOT NU
 -- What is unfinished and neither runs nor can be claimed; an item in normal flow never enters it.
 CREATE INDEX work_items_waiting ON work_items (project_id, phase)
     WHERE claim_class IS NULL AND lease_owner IS NULL AND phase NOT IN ('merged', 'cancelled');
+-- What was given up: rare, and looked for among all that is merged.
+CREATE INDEX work_items_cancelled ON work_items (project_id, id) WHERE phase = 'cancelled';
 
 ALTER TABLE landings ADD FOREIGN KEY (item_id) REFERENCES work_items;
 
@@ -137,3 +139,4 @@ COMMENT ON COLUMN stories.source_path IS 'The file it was read from, relative to
 COMMENT ON COLUMN stories.content_sha256 IS 'Hash of title, body and acceptance criteria: an import compares it.';
 COMMENT ON COLUMN stories.created_at IS 'When it was created.';
 COMMENT ON COLUMN stories.updated_at IS 'When its text last changed.';
+CREATE INDEX stories_newest ON stories (project_id, item_id);

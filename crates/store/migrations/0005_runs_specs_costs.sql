@@ -60,6 +60,7 @@ CREATE TABLE cost_ledger (
     project_id      bigint NOT NULL REFERENCES projects,
     item_id         bigint NOT NULL REFERENCES work_items,
     run_id          bigint NOT NULL,
+    worker_id       bigint NOT NULL,
     phase           phase NOT NULL CHECK (phase IN ('spec', 'build', 'review', 'merge')),
     entry           ledger_entry NOT NULL,
     ordinal         smallint NOT NULL,
@@ -71,7 +72,7 @@ CREATE TABLE cost_ledger (
     amount_microusd bigint NOT NULL,
     estimated       boolean NOT NULL,
     at              timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (run_id, entry, ordinal),
+    UNIQUE (run_id, worker_id, entry, ordinal),
     CHECK (CASE entry WHEN 'release' THEN amount_microusd <= 0 ELSE amount_microusd >= 0 END)
 );
 COMMENT ON TABLE  cost_ledger IS 'Money, in signed entries that add up: reserved before a run, released and spent after it. Rows are never changed.';
@@ -79,6 +80,7 @@ COMMENT ON COLUMN cost_ledger.id IS 'Given by the database.';
 COMMENT ON COLUMN cost_ledger.project_id IS 'The project.';
 COMMENT ON COLUMN cost_ledger.item_id IS 'The item.';
 COMMENT ON COLUMN cost_ledger.run_id IS 'The run.';
+COMMENT ON COLUMN cost_ledger.worker_id IS 'The worker that ran it. A claim lost in a crash of the server may have its run id given out again, to another worker.';
 COMMENT ON COLUMN cost_ledger.phase IS 'The phase that was run.';
 COMMENT ON COLUMN cost_ledger.entry IS 'reserve and spend are positive, release is negative.';
 COMMENT ON COLUMN cost_ledger.ordinal IS 'Counts the entries of a run from 0, so that a report that arrives twice is entered once.';

@@ -37,7 +37,9 @@ COMMENT ON COLUMN coordination_gates.settled_at IS 'When it left open.';
 CREATE UNIQUE INDEX coordination_gates_once ON coordination_gates (item_id, phase, condition);
 CREATE INDEX coordination_gates_upstream ON coordination_gates (upstream_id) WHERE state = 'open' AND upstream_id IS NOT NULL;
 CREATE INDEX coordination_gates_due ON coordination_gates (least(due_at, deadline)) WHERE state = 'open';
-CREATE INDEX coordination_gates_closed ON coordination_gates (item_id) WHERE state IN ('open', 'expired');
+CREATE INDEX coordination_gates_closed ON coordination_gates (item_id, id) WHERE state IN ('open', 'expired');
+CREATE INDEX coordination_gates_outside ON coordination_gates (kind, id)
+    WHERE state = 'open' AND kind IN ('contract_published', 'pr_merged', 'ref_contains');
 
 -- An item's gate mask follows its gates, whoever writes them. The items are locked first, in order, by a statement of their own: a
 -- recount under a snapshot from before another transaction's commit would shut an item in for ever.
@@ -94,3 +96,24 @@ COMMENT ON COLUMN human_issues.settled_at IS 'When it was answered or closed.';
 CREATE INDEX human_issues_open ON human_issues (item_id) WHERE state = 'open';
 CREATE INDEX human_issues_by_item ON human_issues (item_id, id);
 CREATE UNIQUE INDEX human_issues_one_per_gate ON human_issues (gate_id) WHERE state = 'open' AND gate_id IS NOT NULL;
+
+-- What each closed gate calls for. Reads closed gates, and their items by key: never history.
+CREATE VIEW gates_to_settle AS
+SELECT g.id, g.item_id, g.upstream_id, g.kind, g.state, g.due_at, g.deadline,
+       CASE
+           WHEN d.phase IN ('merged', 'cancelled') THEN 'drop'
+           WHEN g.state = 'open' AND u.phase = 'merged' THEN 'satisfy'
+           WHEN g.state = 'open' AND g.due_at <= clock_timestamp() AND g.due_at <= coalesce(g.deadline, 'infinity') THEN 'satisfy'
+           WHEN g.state = 'open' AND g.deadline <= clock_timestamp() THEN 'expire'
+           WHEN i.asked THEN CASE WHEN g.state = 'open' AND u.phase NOT IN ('blocked', 'cancelled') THEN 'overtaken' END
+           -- A person who said to wait is asked again only when what they were asked about happened again.
+           WHEN i.answered_at > CASE WHEN g.state = 'expired' THEN g.settled_at ELSE coalesce(u.phase_since, '-infinity') END THEN NULL
+           WHEN g.state = 'expired' OR g.kind = 'human' OR u.phase IN ('blocked', 'cancelled') THEN 'ask'
+       END AS action
+FROM coordination_gates g
+JOIN work_items d ON d.id = g.item_id
+LEFT JOIN work_items u ON u.id = g.upstream_id
+CROSS JOIN LATERAL (SELECT coalesce(bool_or(h.state = 'open'), false) AS asked, max(h.settled_at) FILTER (WHERE h.state = 'answered') AS answered_at
+                    FROM human_issues h WHERE h.item_id = g.item_id AND h.gate_id = g.id) i
+WHERE g.state IN ('open', 'expired');
+COMMENT ON VIEW gates_to_settle IS 'Closed gates with what is to be done: drop (the item has ended), satisfy, expire, ask a person, close an issue that was overtaken, or nothing.';

@@ -3,8 +3,10 @@
 //! A transition is decided by [`damascus_core::step`] and written here, many at a time: the items, the ended runs with verdict and
 //! evidence, the money, the human issues and the events, in one statement.
 //!
-//! Invariant: a move is written only while the item's lease epoch and phase are those under which it was decided; otherwise nothing of it
-//! is written but the money, which was spent all the same.
+//! Invariant: a move is written only while the item's lease epoch and phase are those under which it was decided, and a run's report only
+//! while its worker holds the lease; otherwise nothing of it is written but the money, which was spent all the same. (The owner counts
+//! beside the epoch because claims are committed asynchronously: one that a crash of the server undid may be made again by another worker
+//! under the same epoch.)
 
 mod columns;
 mod moves;
@@ -74,14 +76,14 @@ async fn write(connection: &mut PgConnection, c: &Columns) -> Result<Vec<(ItemId
             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]::phase[], $4::text[]::transition_event[], $5::text[]::phase[],
                                  $6::text[]::phase[], $7::text[]::block_reason[], $8::smallint[], $9::smallint[], $10::smallint[],
                                  $11::smallint[], $12::smallint[], $13::bigint[], $14::smallint[], $15::boolean[], $16::text[],
-                                 $17::text[]::run_end[], $18::text[]::verdict[], $19::text[]::charge[], $20::text[], $21::jsonb[])
+                                 $17::text[]::run_end[], $18::text[]::verdict[], $19::text[]::charge[], $20::text[], $21::jsonb[], $44::bigint[])
                 AS t(item_id, epoch, from_phase, event, to_phase, resume_phase, block_reason, granted, used, infra, moves, tampers,
-                     wake_ms, events, close_issues, announcement, ended, verdict, charge, detail, evidence)
+                     wake_ms, events, close_issues, announcement, ended, verdict, charge, detail, evidence, worker)
         ), guarded AS (
             -- Locked in one order, so that two batches can't wait for each other.
             SELECT w.id, w.project_id, w.events, w.run_id, w.lease_owner, w.lease_epoch, w.run_started_at, w.attempts_used
             FROM work_items w JOIN input i ON i.item_id = w.id
-            WHERE w.lease_epoch = i.epoch AND w.phase = i.from_phase
+            WHERE w.lease_epoch = i.epoch AND w.phase = i.from_phase AND (i.worker IS NULL OR w.lease_owner = i.worker)
             ORDER BY w.id FOR NO KEY UPDATE OF w
         ), landing AS (
             INSERT INTO landings (item_id, project_id, run_id, base_branch, base_commit, landed_commit, tree, evidence)
@@ -108,13 +110,13 @@ async fn write(connection: &mut PgConnection, c: &Columns) -> Result<Vec<(ItemId
             FROM input i JOIN guarded g ON g.id = i.item_id WHERE g.run_id IS NOT NULL
         ), spent AS (
             -- Not guarded: what a stale run spent is spent.
-            INSERT INTO cost_ledger (project_id, item_id, run_id, phase, entry, ordinal, provider, model, tokens_in, tokens_out,
+            INSERT INTO cost_ledger (project_id, item_id, run_id, worker_id, phase, entry, ordinal, provider, model, tokens_in, tokens_out,
                                      tokens_cached, amount_microusd, estimated)
-            SELECT w.project_id, w.id, s.run_id, s.phase, 'spend', s.ordinal, s.provider, s.model, s.tokens_in, s.tokens_out,
+            SELECT w.project_id, w.id, s.run_id, s.worker_id, s.phase, 'spend', s.ordinal, s.provider, s.model, s.tokens_in, s.tokens_out,
                    s.tokens_cached, s.amount, s.estimated
             FROM unnest($28::bigint[], $29::bigint[], $30::text[]::phase[], $31::smallint[], $32::text[], $33::text[], $34::bigint[],
-                        $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[])
-                AS s(item_id, run_id, phase, ordinal, provider, model, tokens_in, tokens_out, tokens_cached, amount, estimated)
+                        $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[], $45::bigint[])
+                AS s(item_id, run_id, phase, ordinal, provider, model, tokens_in, tokens_out, tokens_cached, amount, estimated, worker_id)
             JOIN work_items w ON w.id = s.item_id
             ON CONFLICT DO NOTHING
         ), closed AS (
@@ -187,6 +189,8 @@ async fn write(connection: &mut PgConnection, c: &Columns) -> Result<Vec<(ItemId
         &c.issue.question,
         &c.issue.options,
         &c.issue.proposed as _,
+        &c.worker as _,
+        &c.cost.worker_id,
     )
     .fetch_all(connection)
     .await?;

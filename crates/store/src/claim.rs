@@ -40,6 +40,8 @@ pub struct Lease {
     pub project: ProjectId,
     /// The run.
     pub run: RunId,
+    /// Who holds it.
+    pub worker: WorkerId,
     /// The phase to run.
     pub phase: WorkPhase,
     /// The number of the lease; every write says it.
@@ -88,8 +90,8 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let applied = apply::apply(&mut tx, moves).await?;
         let leases = if request.max == 0 { Vec::new() } else { claim(&mut tx, request).await? };
-        if applied.claimable > leases.len() {
-            // More became ready than this worker took: others may have room.
+        if applied.claimable > leases.len() || (request.max == 0 && !applied.written.is_empty()) {
+            // More became ready than this worker took, or places in lanes that it does not take itself: others may have room.
             announce_work(&mut tx).await?;
         }
         tx.commit().await?;
@@ -181,6 +183,7 @@ pub(crate) async fn claim(connection: &mut PgConnection, request: &ClaimRequest)
                 item: ItemId(row.id),
                 project: ProjectId(row.project_id),
                 run: RunId(row.run_id),
+                worker: request.worker,
                 phase: at.work_phase(&row.phase)?,
                 epoch: Epoch(row.epoch),
                 budget: at.budget(row.granted, row.used, row.infra, row.moves, row.tampers)?,

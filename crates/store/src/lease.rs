@@ -93,6 +93,21 @@ impl Store {
         Ok(u64::try_from(handed).unwrap_or(0))
     }
 
+    /// The leases that the database says are this worker's: after a broken connection, a claim may have been made that nobody was told of.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn leases_of(&self, worker: WorkerId) -> Result<Vec<(ItemId, Epoch)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, lease_epoch FROM work_items WHERE lease_owner IS NOT NULL AND lease_owner = $1 ORDER BY id LIMIT $2",
+            worker.0,
+            claim::MAX_CLAIM as i64,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (ItemId(row.id), Epoch(row.lease_epoch))).collect())
+    }
+
     /// Wakes what has backed off long enough, reports runs whose lease ran out as lost, and says when something comes due next.
     /// `jitter` is a fraction in `0.0..=1.0`.
     ///
@@ -130,7 +145,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let rows = sqlx::query!(
             r#"
-            SELECT w.id, w.project_id, w.phase::text AS "phase!", w.lease_epoch, w.run_id AS "run_id!", w.lease_until AS "until!",
+            SELECT w.id, w.project_id, w.phase::text AS "phase!", w.lease_epoch, w.run_id AS "run_id!", w.lease_owner AS "worker!", w.lease_until AS "until!",
                    w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers, p.max_infra_failures, p.max_moves
             FROM work_items w JOIN projects p ON p.id = w.project_id
             WHERE w.lease_owner IS NOT NULL AND w.lease_until < clock_timestamp()
@@ -147,6 +162,7 @@ impl Store {
                 item: ItemId(row.id),
                 project: ProjectId(row.project_id),
                 run: RunId(row.run_id),
+                worker: WorkerId(row.worker),
                 phase: at.work_phase(&row.phase)?,
                 epoch: Epoch(row.lease_epoch),
                 budget: at.budget(

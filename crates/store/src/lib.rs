@@ -6,12 +6,28 @@
 pub mod apply;
 pub mod claim;
 pub mod connect;
+pub mod cost;
 mod decode;
 pub mod error;
+pub mod event;
+pub mod health;
+mod input;
+pub mod lane;
 pub mod lease;
+pub mod listen;
 pub mod migrate;
+mod nearest;
+mod outbox;
+pub mod project;
+pub mod registration;
+pub mod schedule;
+pub mod status;
+pub mod worker;
 
 pub use apply::{Applied, Move, RunEnd};
 pub use claim::{ClaimRequest, Lease};
 pub use connect::{ConnectOptions, Store};
 pub use error::StoreError;
+pub use listen::{Channel, Listener};
+pub use registration::Registration;
+pub use schedule::{Job, Schedule};

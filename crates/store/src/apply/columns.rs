@@ -33,6 +33,7 @@ pub(super) struct Columns {
     pub(super) charge: Vec<&'static str>,
     pub(super) detail: Vec<Option<String>>,
     pub(super) evidence: Vec<Option<Value>>,
+    pub(super) worker: Vec<Option<i64>>,
     pub(super) landing: Landings,
     pub(super) cost: Costs,
     pub(super) issue: Issues,
@@ -52,6 +53,7 @@ pub(super) struct Landings {
 pub(super) struct Costs {
     pub(super) item_id: Vec<i64>,
     pub(super) run_id: Vec<i64>,
+    pub(super) worker_id: Vec<i64>,
     pub(super) phase: Vec<&'static str>,
     pub(super) ordinal: Vec<i16>,
     pub(super) provider: Vec<String>,
@@ -112,6 +114,7 @@ impl Columns {
         self.charge.push(one.transition.charge.name());
         self.detail.push(one.detail.clone());
         self.evidence.push(one.proof.as_ref().map(json).transpose()?);
+        self.worker.push(one.run.map(|run| run.worker.0));
         if let (Stage::Merged, Some(Proof::Merge(landing))) = (to.stage, &one.proof) {
             self.landing.push(one, landing)?;
         }
@@ -142,11 +145,12 @@ impl Landings {
 
 impl Costs {
     fn push(&mut self, one: &Move) {
-        let Some((run, phase)) = one.run else { return };
+        let Some(run) = one.run else { return };
         for (ordinal, cost) in one.costs.iter().enumerate() {
             self.item_id.push(one.item.0);
-            self.run_id.push(run.0);
-            self.phase.push(phase.name());
+            self.run_id.push(run.id.0);
+            self.worker_id.push(run.worker.0);
+            self.phase.push(run.phase.name());
             self.ordinal.push(small(u16::try_from(ordinal).unwrap_or(u16::MAX)));
             self.provider.push(damascus_core::display::one_line(&cost.provider, 100));
             self.model.push(damascus_core::display::one_line(&cost.model, 200));

@@ -3,9 +3,11 @@
 //! Invariant: a move is made by calling `step` on the very state under whose epoch it is guarded, so nothing can be written that was not
 //! decided.
 
+use std::time::Duration;
+
 use damascus_core::{
     Backoff, CostEntry, Effect, Epoch, Event, IssueKind, ItemId, ItemState, Named, Outcome, Policy, Proof, Question,
-    Refusal, RunId, RunReport, Transition, Verdict, WorkPhase, display, step,
+    Refusal, RunId, RunReport, Transition, Verdict, WorkPhase, WorkerId, display, step,
 };
 
 use crate::Lease;
@@ -43,6 +45,14 @@ impl RunEnd {
     }
 }
 
+/// The run that reports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReportingRun {
+    pub(super) id: RunId,
+    pub(super) worker: WorkerId,
+    pub(super) phase: WorkPhase,
+}
+
 /// One decided transition, to be written by [`super::apply`].
 #[derive(Debug, Clone)]
 pub struct Move {
@@ -61,7 +71,7 @@ pub struct Move {
     pub(super) questions: Vec<(IssueKind, Question)>,
     pub(super) wake_ms: Option<i64>,
     pub(super) costs: Vec<CostEntry>,
-    pub(super) run: Option<(RunId, WorkPhase)>,
+    pub(super) run: Option<ReportingRun>,
     reopen_after_ms: Option<u64>,
 }
 
@@ -77,7 +87,7 @@ impl Move {
             Self::decide(lease.item, lease.epoch, lease.state(), Event::Verdict(verdict), &lease.policy, jitter)?;
         one.verdict = Some(verdict);
         one.costs = report.costs;
-        one.run = Some((lease.run, phase));
+        one.run = Some(ReportingRun { id: lease.run, worker: lease.worker, phase });
         match report.outcome {
             Outcome::Pass(proof) if proof.phase() == phase => one.proof = Some(proof),
             Outcome::Pass(proof) => {
@@ -188,6 +198,13 @@ impl Move {
     #[must_use]
     pub fn comes_to_a_stop(&self) -> bool {
         self.transition.to.phase().working().is_none()
+    }
+
+    /// How long until something that this move put off comes due: a backoff, or a lane that opens again.
+    #[must_use]
+    pub fn comes_due_after(&self) -> Option<Duration> {
+        let backoff = self.wake_ms.and_then(|ms| u64::try_from(ms).ok());
+        [backoff, self.lane_closure()].into_iter().flatten().min().map(Duration::from_millis)
     }
 
     /// How long the lanes of the run are to be closed, if they are, in milliseconds.

@@ -1,0 +1,157 @@
+//! A fresh, migrated database for each test, on one real server.
+//!
+//! The server is that of `DAMASCUS_TEST_DATABASE_URL` if given (a role that may create databases), else a throw-away cluster of our own
+//! that all test processes of this user share; the last to leave stops it. Each test's database is copied from a template, which is made
+//! once per schema.
+//!
+//! Invariant: tests can't see each other's data; a killed test leaves nothing that the next run does not clear away.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use damascus_postgres::{Durability, ManagedPostgres, Options};
+use damascus_store::{ConnectOptions, Store, migrate};
+use sqlx::{Connection as _, PgConnection};
+
+/// Names of test databases begin like this; then the process id.
+const PREFIX: &str = "damascus_test_";
+/// Held while the template is made: one maker at a time.
+const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// A database of its own for one test; dropped with it.
+#[derive(Debug)]
+pub struct TestDb {
+    store: Store,
+    url: String,
+    name: String,
+    admin: String,
+    _server: Option<ManagedPostgres>,
+}
+
+impl TestDb {
+    /// A database with the current schema and nothing else in it.
+    pub async fn new() -> Self {
+        let (admin, server) = server().await;
+        let template = template(&admin).await;
+        let name = format!("{PREFIX}{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = connect(&admin).await;
+        execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
+        connection.close().await.expect("the connection closes");
+        let url = with_database(&admin, &name);
+        let options = ConnectOptions::parse(&url).expect("the test database has an address");
+        let store = Store::open(options).await.expect("the test database opens");
+        Self { store, url, name, admin, _server: server }
+    }
+
+    /// A database without a schema.
+    pub async fn empty() -> Self {
+        let (admin, server) = server().await;
+        let name = format!("{PREFIX}{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = connect(&admin).await;
+        execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        connection.close().await.expect("the connection closes");
+        let url = with_database(&admin, &name);
+        let options = ConnectOptions::parse(&url).expect("the test database has an address");
+        let store = Store::open_unchecked(options).await.expect("the test database opens");
+        Self { store, url, name, admin, _server: server }
+    }
+
+    /// The store on it.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its address, for another process.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A connection of its own, to look at the tables.
+    pub async fn connect(&self) -> PgConnection {
+        connect(&self.url).await
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let (admin, name) = (self.admin.clone(), self.name.clone());
+        // A thread of its own, since the test's runtime may be single-threaded and is inside this drop. What fails here is cleared away by the
+        // next run, so it must not turn a passed test into a failed one.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut connection = PgConnection::connect(&admin).await.map_err(std::io::Error::other)?;
+                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                sqlx::query(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.map_err(std::io::Error::other)?;
+                Ok::<_, std::io::Error>(())
+            })
+        });
+        drop(dropped.join());
+    }
+}
+
+/// The address of the server's maintenance database, and our share in the server when it is ours.
+async fn server() -> (String, Option<ManagedPostgres>) {
+    if let Some(url) = std::env::var("DAMASCUS_TEST_DATABASE_URL").ok().filter(|url| !url.is_empty()) {
+        return (url, None);
+    }
+    let options = Options::from_env(shared_home()).with_durability(Durability::Throwaway);
+    let server = tokio::task::spawn_blocking(move || ManagedPostgres::acquire(&options))
+        .await
+        .expect("the supervisor does not panic")
+        .expect("the shared test server starts");
+    (server.url("postgres"), Some(server))
+}
+
+/// Where the shared cluster lives: one per user, outside the checkout, since the server's own user must be able to get there.
+fn shared_home() -> PathBuf {
+    std::env::temp_dir().join(format!("damascus-tests-{}", rustix::process::getuid().as_raw()))
+}
+
+/// The template database of this schema; made if it is not there, together with a clean-up of what killed tests left.
+async fn template(admin: &str) -> String {
+    let name = format!("damascus_template_{:016x}", migrate::fingerprint());
+    let mut connection = connect(admin).await;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await.expect("the template's lock");
+    let databases: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE starts_with(datname, 'damascus_')")
+        .fetch_all(&mut connection)
+        .await
+        .expect("the databases can be listed");
+    if !databases.contains(&name) {
+        for left in databases.iter().filter(|other| is_abandoned(other)) {
+            execute(&mut connection, format!("DROP DATABASE IF EXISTS {left} WITH (FORCE)")).await;
+        }
+        let making = format!("{name}_making");
+        execute(&mut connection, format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")).await;
+        let options = ConnectOptions::parse(&with_database(admin, &making)).expect("the template has an address");
+        migrate::bring_up_to_date(&options).await.expect("the migrations apply");
+        // Renamed when it is whole: a half-made template is never copied.
+        execute(&mut connection, format!("ALTER DATABASE {making} RENAME TO {name}")).await;
+    }
+    connection.close().await.expect("the connection closes");
+    name
+}
+
+/// Whether a test database belongs to a process that is gone.
+fn is_abandoned(name: &str) -> bool {
+    let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()).and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+}
+
+fn with_database(admin: &str, name: &str) -> String {
+    let (path, query) = admin.split_once('?').map_or((admin, None), |(path, query)| (path, Some(query)));
+    let (server, _) = path.rsplit_once('/').expect("an address names a database");
+    query.map_or_else(|| format!("{server}/{name}"), |query| format!("{server}/{name}?{query}"))
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.expect("the test server answers")
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) {
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await.expect("the test server does as it is told");
+}
