@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn finish_before_you_start_then_priority_then_rank_then_age() {
         let key = |phase, priority, rank, id| ClaimKey::new(phase, priority, rank, ItemId(id));
-        let mut queue = vec![
+        let mut queue = [
             key(WorkPhase::Spec, 0, 0, 1),
             key(WorkPhase::Merge, 9, 9, 9),
             key(WorkPhase::Build, 1, 5, 2),

@@ -7,7 +7,8 @@
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `text` on one line of at most `max_chars` characters: line breaks and tabs become spaces, other unsafe characters go, and a cut
@@ -30,8 +31,8 @@ pub fn many_lines(text: &str, max_chars: usize) -> String {
 
 fn bounded(mut chars: impl Iterator<Item = char>, max_chars: usize) -> String {
     let mut shown: String = chars.by_ref().take(max_chars).collect();
-    if chars.next().is_some() {
-        shown.pop();
+    // Where nothing may be shown, not even the sign of a cut may.
+    if chars.next().is_some() && shown.pop().is_some() {
         shown.push('…');
     }
     shown

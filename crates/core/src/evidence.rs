@@ -25,8 +25,17 @@ pub struct NotHex {
 }
 
 macro_rules! hex_text {
-    ($type:ident, $what:literal, $expected:literal, $lengths:pat) => {
+    ($type:ident, $what:literal, $expected:literal, $shortest:literal, $lengths:pat) => {
         impl $type {
+            /// The name that has this digit throughout: one that no object has, for runs that do nothing.
+            ///
+            /// A digit that is not a lower-case hexadecimal one is taken for `0`.
+            #[must_use]
+            pub fn filled(digit: u8) -> Self {
+                let digit = if digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit) { digit } else { b'0' };
+                Self(String::from(char::from(digit)).repeat($shortest))
+            }
+
             /// The digits.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -62,8 +71,8 @@ macro_rules! hex_text {
     };
 }
 
-hex_text!(CommitId, "git object name", "40 or 64", 40 | 64);
-hex_text!(Digest, "SHA-256 digest", "64", 64);
+hex_text!(CommitId, "git object name", "40 or 64", 40, 40 | 64);
+hex_text!(Digest, "SHA-256 digest", "64", 64, 64);
 
 /// What a test report counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -166,7 +175,7 @@ impl ReviewProof {
     /// # Errors
     /// [`Unproven`] with the first reason why it proves too little.
     pub fn new(evidence: TestEvidence, baseline: TestReport) -> Result<Self, Unproven> {
-        if evidence.command.first().is_none_or(String::is_empty) {
+        if evidence.command.first().is_none_or(|program| program.trim().is_empty()) {
             return Err(Unproven::NoCommand);
         }
         if evidence.exit_code != 0 {

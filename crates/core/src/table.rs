@@ -2,12 +2,15 @@
 //!
 //! Invariant: nothing here decides anything; a changed rule shows here because `step` changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use crate::transition::{Charge, EventKind, step};
 use crate::{BlockReason, Budget, ItemState, Named, Phase, Policy, Stage, WorkPhase};
+
+mod markdown;
+
+pub use markdown::markdown;
 
 /// One transition that can happen, budgets apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,15 +40,7 @@ pub fn stages() -> Vec<Stage> {
 /// Every transition that can happen: each stage × each event, with a budget that is fresh and with one that is at its last.
 #[must_use]
 pub fn rows() -> BTreeSet<Row> {
-    let policy = Policy::default();
-    let fresh = Budget::new(crate::policy::DEFAULT_ATTEMPTS);
-    let last = Budget {
-        attempts_used: fresh.attempts_granted.get() - 1,
-        infra_failures: policy.max_infra_failures.get() - 1,
-        moves: policy.max_moves.get() - 1,
-        tampers: policy.max_tampers.get() - 1,
-        ..fresh
-    };
+    let (policy, fresh, last) = budgets();
     let mut rows = BTreeSet::new();
     for stage in stages() {
         for kind in EventKind::all() {
@@ -60,34 +55,29 @@ pub fn rows() -> BTreeSet<Row> {
     rows
 }
 
-/// The table as Markdown, for `docs/transitions.md`.
+/// The default policy, a budget under it that is fresh, and one that every charge brings to its limit.
+fn budgets() -> (Policy, Budget, Budget) {
+    let policy = Policy::default();
+    let fresh = Budget::new(crate::policy::DEFAULT_ATTEMPTS);
+    let last = Budget {
+        attempts_used: fresh.attempts_granted.get() - 1,
+        infra_failures: policy.max_infra_failures.get() - 1,
+        moves: policy.max_moves.get() - 1,
+        tampers: policy.max_tampers.get() - 1,
+        ..fresh
+    };
+    (policy, fresh, last)
+}
+
+/// The most runs that an item with this many attempts left can take before it ends or a person is asked.
+///
+/// Each attempt but the last costs up to three runs, the two that lead back to merge and the one that fails there; each move but
+/// the last two, review and merge; each failure of the surroundings but the last one; spec, build and review come first, and one run
+/// comes last, whichever way it ends.
 #[must_use]
-pub fn markdown() -> String {
-    let mut text = String::from(
-        "# Transitions\n\nGenerated from `step()` by a test; do not edit. A verdict that is missing under a phase is refused there.\n\
-         \"last\" is where the item goes when the charge was its last.\n\n\
-         | from | event | to | last | uses |\n|---|---|---|---|---|\n",
-    );
-    let mut grouped: BTreeMap<(Phase, EventKind), Vec<Row>> = BTreeMap::new();
-    for row in rows() {
-        grouped.entry((row.from, row.event)).or_default().push(row);
-    }
-    for ((from, event), rows) in grouped {
-        // A parked item resumes in the phase that it recorded, so its rows name every working phase.
-        let resumes = rows.len() > 2;
-        let usual = rows.iter().find(|row| row.to != Phase::Blocked).or(rows.first());
-        let to = if resumes { "the recorded phase" } else { usual.map_or("", |row| row.to.name()) };
-        let last = if rows.len() == 2 && rows.iter().any(|row| row.to == Phase::Blocked) { "blocked" } else { "" };
-        let uses = usual.map_or("", |row| match row.charge {
-            Charge::Free => "–",
-            Charge::Attempt => "an attempt",
-            Charge::InfraFailure => "an infrastructure failure",
-            Charge::Move => "a move",
-        });
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "| {from} | `{}` | {to} | {last} | {uses} |", event.name());
-    }
-    text
+pub fn most_runs(policy: &Policy, attempts: NonZeroU16) -> u64 {
+    let [attempts, moves, infra] = [attempts, policy.max_moves, policy.max_infra_failures].map(|n| u64::from(n.get()));
+    3 + 3 * (attempts - 1) + 2 * (moves - 1) + (infra - 1) + 1
 }
 
 /// The legal `(from, event, to)` triples, as names: what the database's trigger must accept, and nothing else.
