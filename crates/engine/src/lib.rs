@@ -5,12 +5,14 @@
 
 pub mod handlers;
 pub mod held;
+pub mod noop;
 pub mod ports;
 pub mod scheduler;
 pub mod worker;
 
 pub use handlers::{Handlers, PhaseHandler, RunContext};
 pub use held::{HeldLeases, LeaseGuard};
+pub use noop::NoOp;
 pub use ports::{Ports, Randomness, Recovery, Wakeups};
 pub use scheduler::Scheduler;
 pub use worker::{Mode, Worker, WorkerSettings, WorkerSummary};

@@ -31,20 +31,22 @@ pub struct Scheduler {
     ports: Ports,
     /// Days that events are kept.
     retention_days: u16,
+    /// When to look for what evaluations of gates missed.
+    heal_at: Instant,
 }
 
 impl Scheduler {
     /// A scheduler that is registered under `id`.
     #[must_use]
-    pub const fn new(id: WorkerId, store: Store, ports: Ports, retention_days: u16) -> Self {
-        Self { id, store, ports, retention_days }
+    pub fn new(id: WorkerId, store: Store, ports: Ports, retention_days: u16) -> Self {
+        Self { id, store, ports, retention_days, heal_at: Instant::now() }
     }
 
     /// Works until `shutdown` is cancelled.
     ///
     /// # Errors
     /// [`StoreError`] that no retry mends.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let mut wakeups = self.ports.wakeups.subscribe().await;
         while !shutdown.is_cancelled() {
             let pause = match self.round().await {
@@ -71,9 +73,13 @@ impl Scheduler {
         self.store.worker_stopped(self.id).await
     }
 
-    async fn round(&self) -> Result<Duration, StoreError> {
+    async fn round(&mut self) -> Result<Duration, StoreError> {
         self.store.renew(self.id, &[], Duration::ZERO).await?;
         let due = sweep(&self.store, self.ports.randomness.as_ref()).await?;
+        if Instant::now() >= self.heal_at {
+            self.store.heal_gates().await?;
+            self.heal_at = Instant::now() + SWEEP_INTERVAL;
+        }
         let tick = self.tick().await?;
         let next = [due.map(|due| due + Duration::from_millis(1)), tick].into_iter().flatten().min();
         Ok(next.map_or(SWEEP_INTERVAL, |next| next.min(SWEEP_INTERVAL)))
@@ -100,7 +106,7 @@ fn following(cron: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     croner::Cron::from_str(cron).ok()?.find_next_occurrence(&now, false).ok()
 }
 
-/// Heals and advances whatever time or a lost notification left behind: leases, backoffs, gates. Says when something comes due next.
+/// Advances whatever has come due: leases, backoffs, timers and deadlines of gates. Says when something comes due next.
 pub(crate) async fn sweep(store: &Store, randomness: &dyn Randomness) -> Result<Option<Duration>, StoreError> {
     let mut due = None;
     for _ in 0..MAX_ROUNDS {
@@ -111,7 +117,7 @@ pub(crate) async fn sweep(store: &Store, randomness: &dyn Randomness) -> Result<
         }
         tracing::info!(woken = swept.woken, lost = swept.lost, "swept");
     }
-    // store.sweep_gates().await?;
+    store.settle_due_gates().await?;
     Ok(due)
 }
 

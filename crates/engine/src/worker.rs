@@ -171,7 +171,6 @@ impl Worker {
             Ok(done) => done,
             Err(error) => return self.not_written(error, batch).await,
         };
-        self.recovered().await?;
         self.careful = self.careful.saturating_sub(batch);
         self.hungry = claims > 0 && leases.len() == request.max && leases.len() < claims;
         for (lease, _) in self.finished.drain(..batch) {
@@ -182,10 +181,13 @@ impl Worker {
             }
         }
         self.summary.reported += applied.written.len() as u64;
+        self.summary.commits += u64::from(batch > 0);
         if let Some(due) = moves.iter().filter_map(Move::comes_due_after).min() {
             self.sweep_at = self.sweep_at.min(Instant::now() + due);
         }
         self.start(leases, asked_at + self.settings.lease);
+        // Only now: what was just claimed must be known.
+        self.recovered().await?;
         if !applied.stopped.is_empty() {
             self.open_gates(&applied.stopped).await?;
         }
@@ -206,9 +208,11 @@ impl Worker {
 
     /// What waits for these items is looked at; if that fails, the sweep heals it.
     async fn open_gates(&mut self, stopped: &[ItemId]) -> Result<(), StoreError> {
-        let _ = stopped;
-        match Ok::<(), StoreError>(()) {
-            Ok(_) => Ok(()),
+        match self.store.evaluate_upstream(stopped).await {
+            Ok(swept) => {
+                self.hungry |= !swept.is_empty();
+                Ok(())
+            }
             Err(error) => {
                 self.sweep_at = Instant::now() + self.retry_pause();
                 self.database_failed(error).await
@@ -265,17 +269,20 @@ impl Worker {
             return Ok(());
         }
         self.failures = 0;
-        let held = self.leases.all();
-        match self.store.leases_of(self.id).await {
-            Ok(leases) => {
-                let unknown: Vec<_> = leases.into_iter().filter(|lease| !held.contains(lease)).collect();
-                if !unknown.is_empty() {
-                    self.store.hand_back(self.id, &unknown).await?;
-                }
-                Ok(())
-            }
+        match self.hand_back_unknown().await {
+            Ok(()) => Ok(()),
             Err(error) => self.database_failed(error).await,
         }
+    }
+
+    async fn hand_back_unknown(&self) -> Result<(), StoreError> {
+        let held = self.leases.all();
+        let mut unknown = self.store.leases_of(self.id).await?;
+        unknown.retain(|lease| !held.contains(lease));
+        if !unknown.is_empty() {
+            self.store.hand_back(self.id, &unknown).await?;
+        }
+        Ok(())
     }
 
     fn retry_pause(&self) -> Duration {

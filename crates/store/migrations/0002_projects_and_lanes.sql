@@ -10,6 +10,8 @@ CREATE TABLE projects (
     max_attempts       smallint NOT NULL DEFAULT 3  CHECK (max_attempts BETWEEN 1 AND 1000),
     max_infra_failures smallint NOT NULL DEFAULT 10 CHECK (max_infra_failures BETWEEN 1 AND 1000),
     max_moves          smallint NOT NULL DEFAULT 5  CHECK (max_moves BETWEEN 1 AND 1000),
+    backoff_base_ms integer NOT NULL DEFAULT 10000  CHECK (backoff_base_ms BETWEEN 1 AND 3600000),
+    backoff_cap_ms  integer NOT NULL DEFAULT 300000 CHECK (backoff_cap_ms BETWEEN 1 AND 86400000),
     paused_at       timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now()
@@ -24,6 +26,8 @@ COMMENT ON COLUMN projects.base_branch IS 'The branch that changes land on.';
 COMMENT ON COLUMN projects.max_attempts IS 'Attempts that a new item is granted.';
 COMMENT ON COLUMN projects.max_infra_failures IS 'Failures of the surroundings at which an item is parked.';
 COMMENT ON COLUMN projects.max_moves IS 'Moves of the head or the base at which an item is parked.';
+COMMENT ON COLUMN projects.backoff_base_ms IS 'The wait after the first failure of the surroundings, milliseconds; it doubles with each.';
+COMMENT ON COLUMN projects.backoff_cap_ms IS 'The longest such wait, milliseconds.';
 COMMENT ON COLUMN projects.paused_at IS 'Since when nothing of it is claimed; null while it runs.';
 COMMENT ON COLUMN projects.created_at IS 'When it was added.';
 COMMENT ON COLUMN projects.updated_at IS 'When its row last changed.';

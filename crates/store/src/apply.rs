@@ -10,6 +10,7 @@
 
 mod columns;
 mod moves;
+mod passes;
 
 use damascus_core::{ItemId, Named as _};
 use sqlx::PgConnection;
@@ -17,6 +18,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 use columns::Columns;
 pub use moves::{Move, RunEnd};
+pub(crate) use passes::Passes;
 
 /// The most moves that one statement takes; a caller with more makes several.
 pub const MAX_MOVES: usize = 512;
@@ -122,7 +124,9 @@ async fn write(connection: &mut PgConnection, c: &Columns) -> Result<Vec<(ItemId
         ), closed AS (
             UPDATE human_issues h SET state = 'closed', settled_at = clock_timestamp()
             FROM input i JOIN guarded g ON g.id = i.item_id
+            -- An issue about a gate is still to be decided when the item goes on, and is not when it has ended.
             WHERE h.item_id = i.item_id AND h.state = 'open' AND i.close_issues
+              AND (h.kind <> 'gate' OR i.to_phase IN ('merged', 'cancelled'))
         ), asked AS (
             INSERT INTO human_issues (item_id, run_id, kind, question, options, default_answer)
             SELECT g.id, g.run_id, q.kind, q.question, ARRAY(SELECT jsonb_array_elements_text(q.options)), q.proposed

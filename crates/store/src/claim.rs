@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use damascus_core::{Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId};
+use damascus_core::{Backoff, Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::decode::RowRef;
@@ -164,7 +164,7 @@ pub(crate) async fn claim(connection: &mut PgConnection, request: &ClaimRequest)
         )
         SELECT c.id AS "id!", c.project_id AS "project_id!", c.phase::text AS "phase!", c.lease_epoch AS "epoch!", c.run_id AS "run_id!",
                c.lease_until AS "until!", c.attempts_granted AS "granted!", c.attempts_used AS "used!", c.infra_failures AS "infra!",
-               c.moves AS "moves!", c.tampers AS "tampers!", p.max_infra_failures, p.max_moves,
+               c.moves AS "moves!", c.tampers AS "tampers!", p.max_infra_failures, p.max_moves, p.backoff_base_ms, p.backoff_cap_ms,
                (SELECT pg_notify('damascus_events', '')) AS "notified: ()"
         FROM claimed c JOIN projects p ON p.id = c.project_id
         ORDER BY CASE c.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END, c.priority, c.rank, c.id
@@ -187,19 +187,30 @@ pub(crate) async fn claim(connection: &mut PgConnection, request: &ClaimRequest)
                 phase: at.work_phase(&row.phase)?,
                 epoch: Epoch(row.epoch),
                 budget: at.budget(row.granted, row.used, row.infra, row.moves, row.tampers)?,
-                policy: policy(row.project_id, row.max_infra_failures, row.max_moves)?,
+                policy: policy(row.project_id, row.max_infra_failures, row.max_moves, row.backoff_base_ms, row.backoff_cap_ms)?,
                 until: row.until,
             })
         })
         .collect()
 }
 
-/// The policy of a project.
-pub(crate) fn policy(project: i64, max_infra_failures: i16, max_moves: i16) -> Result<Policy, StoreError> {
+/// The policy of a project, from its columns.
+pub(crate) fn policy(
+    project: i64,
+    max_infra_failures: i16,
+    max_moves: i16,
+    backoff_base_ms: i32,
+    backoff_cap_ms: i32,
+) -> Result<Policy, StoreError> {
     let at = RowRef { table: "projects", id: project };
+    let ms = |column: &str, value: i32| u32::try_from(value).map_err(|_| at.wrong(format_args!("{column} is {value}")));
     Ok(Policy {
         max_infra_failures: at.positive("max_infra_failures", max_infra_failures)?,
         max_moves: at.positive("max_moves", max_moves)?,
+        backoff: Backoff {
+            base_ms: ms("backoff_base_ms", backoff_base_ms)?,
+            cap_ms: ms("backoff_cap_ms", backoff_cap_ms)?,
+        },
         ..Policy::default()
     })
 }

@@ -59,8 +59,8 @@ pub enum StoreError {
         what: &'static str,
         /// What it was called, safe to show.
         name: String,
-        /// Where to look, beginning with a separator; or nothing.
-        hint: &'static str,
+        /// What there is instead, beginning with a separator, safe to show and bounded; or nothing.
+        hint: String,
     },
     /// What was asked for has no place in the state that things are in.
     #[error("{0}")]

@@ -146,7 +146,8 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             SELECT w.id, w.project_id, w.phase::text AS "phase!", w.lease_epoch, w.run_id AS "run_id!", w.lease_owner AS "worker!", w.lease_until AS "until!",
-                   w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers, p.max_infra_failures, p.max_moves
+                   w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers, p.max_infra_failures, p.max_moves,
+                   p.backoff_base_ms, p.backoff_cap_ms
             FROM work_items w JOIN projects p ON p.id = w.project_id
             WHERE w.lease_owner IS NOT NULL AND w.lease_until < clock_timestamp()
             ORDER BY w.id LIMIT $1 FOR NO KEY UPDATE OF w SKIP LOCKED
@@ -172,7 +173,13 @@ impl Store {
                     row.moves,
                     row.tampers,
                 )?,
-                policy: claim::policy(row.project_id, row.max_infra_failures, row.max_moves)?,
+                policy: claim::policy(
+                    row.project_id,
+                    row.max_infra_failures,
+                    row.max_moves,
+                    row.backoff_base_ms,
+                    row.backoff_cap_ms,
+                )?,
                 until: row.until,
             };
             moves.push(Move::from_lost_lease(&lease, jitter)?);

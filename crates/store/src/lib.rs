@@ -4,14 +4,19 @@
 //! anything but the database; rows are decoded strictly, and what can't be decoded is a typed error, never a default.
 
 pub mod apply;
+pub mod bench;
 pub mod claim;
 pub mod connect;
 pub mod cost;
+pub mod decision;
 mod decode;
 pub mod error;
 pub mod event;
+pub mod gate;
 pub mod health;
 mod input;
+pub mod issue;
+pub mod item;
 pub mod lane;
 pub mod lease;
 pub mod listen;

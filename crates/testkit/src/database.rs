@@ -7,10 +7,12 @@
 //! Invariant: tests can't see each other's data; a killed test leaves nothing that the next run does not clear away.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use damascus_postgres::{Durability, ManagedPostgres, Options};
 use damascus_store::{ConnectOptions, Store, migrate};
+use rustix::process::{Pid, Signal};
 use sqlx::{Connection as _, PgConnection};
 
 /// Names of test databases begin like this; then the process id.
@@ -58,6 +60,25 @@ impl TestDb {
         Self { store, url, name, admin, _server: server }
     }
 
+    /// A database on a server of its own, which the test may kill and start again.
+    pub async fn private() -> (Self, PrivateServer) {
+        let folder = tempfile::Builder::new().prefix("damascus-private-").tempdir().expect("a temporary folder");
+        // The server's own user must be able to get there, where the test runs as root.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own folder");
+        let options = Options::from_env(folder.path().join("home")).with_durability(Durability::Throwaway);
+        let server = tokio::task::spawn_blocking(move || ManagedPostgres::acquire(&options))
+            .await
+            .expect("the supervisor does not panic")
+            .expect("a private test server starts");
+        let url = server.url("damascus_private");
+        let options = ConnectOptions::parse(&url).expect("the test database has an address");
+        migrate::bring_up_to_date(&options).await.expect("the migrations apply");
+        let store = Store::open(options).await.expect("the test database opens");
+        let admin = server.url("postgres");
+        let db = Self { store, url, name: "damascus_private".to_owned(), admin, _server: None };
+        (db, PrivateServer { server: Arc::new(server), _folder: folder })
+    }
+
     /// The store on it.
     #[must_use]
     pub const fn store(&self) -> &Store {
@@ -73,6 +94,26 @@ impl TestDb {
     /// A connection of its own, to look at the tables.
     pub async fn connect(&self) -> PgConnection {
         connect(&self.url).await
+    }
+}
+
+/// A server that a test has to itself.
+#[derive(Debug)]
+pub struct PrivateServer {
+    server: Arc<ManagedPostgres>,
+    _folder: tempfile::TempDir,
+}
+
+impl PrivateServer {
+    /// Kills the server's main process as `kill -9` does, and starts it again.
+    pub async fn crash_and_restart(&self) {
+        let server = Arc::clone(&self.server);
+        let restarted = tokio::task::spawn_blocking(move || {
+            let pid = server.server_pid()?.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+            rustix::process::kill_process(pid.expect("the server runs"), Signal::KILL).expect("the server is ours to kill");
+            server.ensure_running()
+        });
+        restarted.await.expect("the supervisor does not panic").expect("the server starts again");
     }
 }
 

@@ -5,6 +5,5 @@
 
 pub mod database;
 pub mod handlers;
-pub mod proofs;
 
 pub use database::TestDb;

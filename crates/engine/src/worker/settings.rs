@@ -37,6 +37,8 @@ pub struct WorkerSummary {
     pub claimed: u64,
     /// Reports that were written.
     pub reported: u64,
+    /// Commits that wrote reports.
+    pub commits: u64,
     /// Reports that were dropped, since the lease was gone.
     pub stale: u64,
     /// Leases that it handed back when it stopped.

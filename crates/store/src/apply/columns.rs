@@ -165,7 +165,7 @@ impl Costs {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Value, StoreError> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<Value, StoreError> {
     serde_json::to_value(value).map_err(|error| StoreError::Invalid(format!("evidence can't be written down: {error}")))
 }
 
