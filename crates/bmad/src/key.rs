@@ -169,9 +169,19 @@ mod tests {
         for odd in ["1a-1-x", "epic-3-5", "orch-1-1-x", "1-8.1-x", "1-2", "1-2-", "epic-", "99999999999-1-x"] {
             assert_eq!(classify(odd, 99), KeyKind::Odd, "{odd}");
         }
-        for bad in
-            ["../../etc/passwd", "1-1-../x", "1-1-a/b", "", "a\u{1b}[2J", "1-1-a b", ".hidden", "a\\b", "-rf", "1-1-x."]
-        {
+        for bad in [
+            "../../etc/passwd",
+            "1-1-../x",
+            "1-1-a/b",
+            "",
+            "a\u{1b}[2J",
+            "1-1-a b",
+            ".hidden",
+            "a\\b",
+            "-rf",
+            "1-1-a..b",
+            "1-1-x.",
+        ] {
             assert_eq!(classify(bad, 99), KeyKind::Unsafe, "{bad}");
         }
         assert_eq!(classify(&"a".repeat(100), 99), KeyKind::Unsafe);
@@ -183,6 +193,7 @@ mod tests {
         assert_eq!(slug("Größe_ändern — jetzt"), "größe_ändern-jetzt");
         assert_eq!(slug("用户 登录"), "用户-登录");
         assert_eq!(slug("कि"), "क");
+        assert_eq!(slug(&"x".repeat(70)), "x".repeat(60));
         assert_eq!(slug("🚀"), "ebbc0b28");
         assert_eq!(slug(&format!("{} tail", "x".repeat(59))), "x".repeat(59));
     }

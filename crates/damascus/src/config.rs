@@ -6,6 +6,8 @@
 pub mod keys;
 mod layers;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -147,10 +149,7 @@ pub fn file_in(home: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`ConfigError`] when none can be told, or the path can't be made absolute.
-pub fn home_folder(
-    flag: Option<&Path>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, ConfigError> {
+pub fn home_folder(flag: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
     let var = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let chosen = match (flag, var(HOME_VARIABLE)) {
         (Some(flag), _) => flag.to_path_buf(),

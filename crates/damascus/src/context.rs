@@ -31,13 +31,7 @@ impl Context {
     /// A context with what was read at the start.
     #[must_use]
     pub fn new(out: Output, config: Result<Config, ConfigError>, home_flag: Option<PathBuf>) -> Self {
-        Self {
-            out,
-            config,
-            home_flag,
-            max_connections: SHORT_COMMAND_CONNECTIONS,
-            database: OnceCell::new(),
-        }
+        Self { out, config, home_flag, max_connections: SHORT_COMMAND_CONNECTIONS, database: OnceCell::new() }
     }
 
     /// The same for a command that needs more connections.

@@ -32,7 +32,8 @@ impl Server {
     /// [`StoreError::BadAddress`]; a [`Problem`] when there is no cluster and none may be made; any error of the supervisor.
     pub async fn find(config: &Config, make: bool) -> Result<Self> {
         if let Some(url) = &config.database_url {
-            return Ok(Self { options: ConnectOptions::parse(url.expose())?, managed: None });
+            let options = ConnectOptions::parse(url.expose())?;
+            return Ok(Self { options, managed: None });
         }
         if !make && !has_cluster(&config.home) {
             return Err(not_initialised(&config.home).into());
@@ -73,6 +74,9 @@ impl Database {
     pub async fn open(config: &Config, max_connections: u32) -> Result<Self> {
         let mut server = Server::find(config, false).await?;
         server.options.max_connections = max_connections;
+        if server.managed.is_none() {
+            server.options.probe().await?;
+        }
         match Store::open(server.options.clone()).await {
             Ok(store) => Ok(Self { store, server }),
             Err(error) => {

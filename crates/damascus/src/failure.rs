@@ -115,12 +115,7 @@ impl Report {
             StoreError::BadAddress(_) => {
                 self.judge(Exit::Usage, "bad_database_url", "correct DATABASE_URL, --database-url or database.url");
             }
-            StoreError::Unreachable { place, .. } => {
-                self.message = safe(&format!("the database at {place} does not answer"));
-                let next = "check that it runs and that DATABASE_URL is right, or unset DATABASE_URL to let Damascus run its own; \
-                            `damascus doctor` looks closer";
-                self.judge(Exit::Failed, "database_unreachable", next);
-            }
+            StoreError::Unreachable { place, .. } => self.judge_unreachable(place, error.sql_state().as_deref()),
             StoreError::SchemaNewer { found, known } => {
                 self.message =
                     format!("the database has schema version {found}, this Damascus knows versions up to {known}");
@@ -159,6 +154,27 @@ impl Report {
             }
             StoreError::Database(_) => self.code = "database",
         }
+    }
+
+    fn judge_unreachable(&mut self, place: &str, sql_state: Option<&str>) {
+        let (code, message, next) = match sql_state {
+            Some("3D000") => {
+                ("no_database", format!("there is no such database at {place}"), "run `damascus init`, which makes it")
+            }
+            Some(state) if state.starts_with("28") => (
+                "database_refused",
+                format!("the database at {place} refuses this user"),
+                "check the user and the password in DATABASE_URL",
+            ),
+            _ => (
+                "database_unreachable",
+                format!("the database at {place} does not answer"),
+                "check that it runs and that DATABASE_URL is right, or unset DATABASE_URL to let Damascus run its own; \
+                 `damascus doctor` looks closer",
+            ),
+        };
+        self.message = safe(&message);
+        self.judge(Exit::Failed, code, next);
     }
 
     /// Some libraries print their cause in their own message as well.

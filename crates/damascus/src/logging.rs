@@ -12,8 +12,10 @@ use crate::config::{LogConfig, LogFormat};
 pub fn start(config: &LogConfig, is_service: bool) {
     let level = if is_service || config.level_is_set { config.level.as_str() } else { "warn" };
     // What libraries say below a warning is of use to their developers only.
-    let filter = EnvFilter::new(format!("warn,damascus={level},damascus_engine={level},damascus_store={level},\
-         damascus_postgres={level},damascus_adapters={level}"));
+    let filter = EnvFilter::new(format!(
+        "warn,damascus={level},damascus_engine={level},damascus_store={level},\
+         damascus_postgres={level},damascus_adapters={level}"
+    ));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call would find a subscriber in place, which is what was wanted.
     let _ = match config.format {

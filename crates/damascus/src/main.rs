@@ -90,7 +90,8 @@ fn usage(error: &clap::Error) -> Exit {
     } else {
         let message = error.render().to_string();
         let message = message.lines().next().unwrap_or("").trim_start_matches("error: ");
-        let problem = Problem::usage(message, "`damascus --help` lists the commands, `damascus COMMAND --help` their flags");
+        let problem =
+            Problem::usage(message, "`damascus --help` lists the commands, `damascus COMMAND --help` their flags");
         if let Some(report) = Report::of(&problem.into()) {
             let _ = writeln!(std::io::stderr().lock(), "{}", report.json());
         }

@@ -56,7 +56,10 @@ impl Recovery for Revive {
         let Some(managed) = self.0.clone() else { return };
         match tokio::task::spawn_blocking(move || managed.ensure_running()).await {
             Ok(Ok(found)) => tracing::debug!(?found, "looked after the managed Postgres server"),
-            Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "the managed Postgres server can't be started"),
+            Ok(Err(error)) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the managed Postgres server can't be started"
+            ),
             Err(error) => tracing::error!(%error, "the supervisor of Postgres broke off"),
         }
     }
@@ -108,11 +111,8 @@ pub async fn register(store: &Store, role: &str, concurrency: u32) -> Result<Wor
 /// Those of the store.
 pub async fn worker(store: &Store, ports: &Ports, config: &WorkerConfig) -> Result<Worker> {
     let id = register(store, "worker", config.concurrency).await?;
-    let settings = WorkerSettings {
-        concurrency: usize::try_from(config.concurrency)?,
-        lease: config.lease,
-        grace: config.grace,
-    };
+    let settings =
+        WorkerSettings { concurrency: usize::try_from(config.concurrency)?, lease: config.lease, grace: config.grace };
     tracing::info!(worker.id = id.0, concurrency = config.concurrency, "worker ready");
     Ok(Worker::new(id, store.clone(), handlers(), ports.clone(), settings))
 }

@@ -174,10 +174,9 @@ pub async fn bare_client(
     let mut run = BareRun::default();
     let mut leases: Vec<Lease> = Vec::new();
     loop {
-        let mut tx = connection.begin().await?;
-        run.transitions += passes.write(&mut tx, &leases).await?;
-        leases = claim::claim(&mut tx, &request).await?;
-        tx.commit().await?;
+        let done = claim::finish_and_claim(&mut connection, passes.document(&leases)?, &request).await?;
+        run.transitions += done.written.len() as u64;
+        leases = done.leases;
         run.commits += 1;
         if leases.is_empty() {
             return Ok(run);

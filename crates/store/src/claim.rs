@@ -1,5 +1,8 @@
 //! Claiming: handing out work under a lease.
 //!
+//! The statements are database functions (`claim_items`, `finish_and_claim`): one round trip each, its commit included, so that a worker which
+//! is stopped in the middle of a call does not sit on the lock that all claims need.
+//!
 //! Invariants: an item has at most one lease; the caps of all lanes hold over all workers, since claims are made one at a time and count the
 //! leases afresh; a claim reads the queue's index only, whose size does not depend on what is finished.
 
@@ -7,13 +10,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use damascus_core::{Backoff, Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId};
-use sqlx::{Connection as _, PgConnection};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::decode::RowRef;
 use crate::{Applied, Move, Store, StoreError, apply};
-
-/// The advisory lock under which claims are made, one at a time: the count of leases must not change between counting and claiming.
-const CLAIM_LOCK: i64 = 0x6461_6d61_7363_7573;
 
 /// The most items that one claim takes.
 pub const MAX_CLAIM: usize = 512;
@@ -29,6 +32,20 @@ pub struct ClaimRequest {
     pub max: usize,
     /// How long the lease is to hold without a heartbeat.
     pub lease: Duration,
+}
+
+impl ClaimRequest {
+    fn phase_names(&self) -> Vec<&'static str> {
+        self.phases.iter().map(|&phase| phase.name()).collect()
+    }
+
+    fn places(&self) -> i64 {
+        i64::try_from(self.max.min(MAX_CLAIM)).unwrap_or(i64::MAX)
+    }
+
+    fn lease_ms(&self) -> i64 {
+        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A lease on one item for one run, with all that [`damascus_core::step`] needs to judge its report.
@@ -62,6 +79,50 @@ impl Lease {
     }
 }
 
+/// A lease as the database function gives it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseRow {
+    item_id: i64,
+    project_id: i64,
+    phase: String,
+    epoch: i64,
+    run_id: i64,
+    lease_until: DateTime<Utc>,
+    granted: i16,
+    used: i16,
+    infra: i16,
+    moves: i16,
+    tampers: i16,
+    max_infra_failures: i16,
+    max_moves: i16,
+    backoff_base_ms: i32,
+    backoff_cap_ms: i32,
+}
+
+impl LeaseRow {
+    fn lease(self, worker: WorkerId) -> Result<Lease, StoreError> {
+        let at = RowRef::item(self.item_id);
+        Ok(Lease {
+            item: ItemId(self.item_id),
+            project: ProjectId(self.project_id),
+            run: RunId(self.run_id),
+            worker,
+            phase: at.work_phase(&self.phase)?,
+            epoch: Epoch(self.epoch),
+            budget: at.budget(self.granted, self.used, self.infra, self.moves, self.tampers)?,
+            policy: policy(
+                self.project_id,
+                self.max_infra_failures,
+                self.max_moves,
+                self.backoff_base_ms,
+                self.backoff_cap_ms,
+            )?,
+            until: self.lease_until,
+        })
+    }
+}
+
 impl Store {
     /// Claims up to `request.max` items in claim order.
     ///
@@ -70,14 +131,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Inconsistent`].
     pub async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Lease>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let mut tx = connection.begin_with("BEGIN; SET LOCAL synchronous_commit = off").await?;
-        let leases = claim(&mut tx, request).await?;
-        tx.commit().await?;
-        Ok(leases)
+        let rows = sqlx::query_scalar!(
+            r#"SELECT lease AS "lease!: Json<LeaseRow>" FROM claim_lightly($1, $2::text[]::phase[], $3, $4) AS lease"#,
+            request.worker.0,
+            &request.phase_names() as _,
+            request.places(),
+            request.lease_ms(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|Json(row)| row.lease(request.worker)).collect()
     }
 
-    /// Writes what finished runs reported and claims the next items, in one commit.
+    /// Writes what finished runs reported and claims the next items: one round trip, one commit.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Inconsistent`], [`StoreError::Invalid`]; then nothing was written, or (when the connection broke
@@ -87,111 +153,51 @@ impl Store {
         moves: &[Move],
         request: &ClaimRequest,
     ) -> Result<(Applied, Vec<Lease>), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let applied = apply::apply(&mut tx, moves).await?;
-        let leases = if request.max == 0 { Vec::new() } else { claim(&mut tx, request).await? };
-        if applied.claimable > leases.len() || (request.max == 0 && !applied.written.is_empty()) {
-            // More became ready than this worker took, or places in lanes that it does not take itself: others may have room.
-            announce_work(&mut tx).await?;
-        }
-        tx.commit().await?;
-        Ok((applied, leases))
+        let mut connection = self.pool.acquire().await?;
+        let done = finish_and_claim(&mut connection, apply::document(moves)?, request).await?;
+        Ok((Applied::of(moves, done.written, done.claimable), done.leases))
     }
+}
+
+/// What the database function of the same name did.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) written: Vec<ItemId>,
+    pub(crate) claimable: usize,
+    pub(crate) leases: Vec<Lease>,
+}
+
+/// Writes a batch that is a document already.
+pub(crate) async fn finish_and_claim(
+    connection: &mut PgConnection,
+    batch: Value,
+    request: &ClaimRequest,
+) -> Result<Finished, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT written, claimable, lease AS "lease: Json<LeaseRow>" FROM finish_and_claim($1, $2, $3::text[]::phase[], $4, $5)"#,
+        batch,
+        request.worker.0,
+        &request.phase_names() as _,
+        request.places(),
+        request.lease_ms(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut finished = Finished::default();
+    for row in rows {
+        finished.claimable += usize::from(row.claimable == Some(true));
+        finished.written.extend(row.written.map(ItemId));
+        if let Some(Json(lease)) = row.lease {
+            finished.leases.push(lease.lease(request.worker)?);
+        }
+    }
+    Ok(finished)
 }
 
 /// Wakes workers that wait for something to claim, when the transaction commits.
 pub(crate) async fn announce_work(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_notify('damascus_work', '')").execute(connection).await?;
     Ok(())
-}
-
-/// Claims within a transaction of the caller's.
-pub(crate) async fn claim(connection: &mut PgConnection, request: &ClaimRequest) -> Result<Vec<Lease>, StoreError> {
-    // A statement of its own: the one that counts leases needs a snapshot from after the lock was had.
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CLAIM_LOCK).execute(&mut *connection).await?;
-    let phases: Vec<&str> = request.phases.iter().map(|&phase| phase.name()).collect();
-    let max = i64::try_from(request.max.min(MAX_CLAIM)).unwrap_or(i64::MAX);
-    let rows = sqlx::query!(
-        r#"
-        WITH running AS (
-            SELECT project_id, phase, count(*) AS n FROM work_items WHERE lease_owner IS NOT NULL GROUP BY project_id, phase
-        ), room AS (
-            -- Free places in each lane; null where there is no limit.
-            SELECT l.id AS lane_id, CASE WHEN l.opens_at > clock_timestamp() THEN 0
-                                         ELSE l.concurrency - coalesce(u.n, 0) END AS free
-            FROM lanes l
-            LEFT JOIN (SELECT pl.lane_id, sum(r.n)::bigint AS n FROM running r JOIN phase_lanes pl USING (project_id, phase)
-                       GROUP BY pl.lane_id) u ON u.lane_id = l.id
-        ), open AS (
-            SELECT pl.project_id, pl.phase, min(room.free) AS free,
-                   CASE pl.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END AS class
-            FROM phase_lanes pl
-            JOIN room ON room.lane_id = pl.lane_id
-            JOIN projects p ON p.id = pl.project_id AND p.paused_at IS NULL
-            WHERE pl.phase = ANY($2::text[]::phase[])
-            GROUP BY pl.project_id, pl.phase
-            HAVING coalesce(min(room.free), 1) > 0
-        ), candidates AS MATERIALIZED (
-            SELECT o.project_id, o.phase, c.id, o.class, c.priority, c.rank
-            FROM open o
-            CROSS JOIN LATERAL (SELECT w.id, w.priority, w.rank FROM work_items w
-                                WHERE w.project_id = o.project_id AND w.claim_class = o.class
-                                ORDER BY w.priority, w.rank, w.id LIMIT least($3::bigint, o.free)) c
-        ), crowded AS (
-            -- A lane that several projects or phases share may have less room than each of them saw.
-            SELECT c.id, room.free,
-                   row_number() OVER (PARTITION BY pl.lane_id ORDER BY c.class, c.priority, c.rank, c.id) AS place
-            FROM candidates c
-            JOIN phase_lanes pl ON pl.project_id = c.project_id AND pl.phase = c.phase
-            JOIN room ON room.lane_id = pl.lane_id AND room.free < (SELECT count(*) FROM candidates)
-        ), chosen AS (
-            SELECT c.id FROM candidates c
-            WHERE NOT EXISTS (SELECT FROM crowded x WHERE x.id = c.id AND x.place > x.free)
-            ORDER BY c.class, c.priority, c.rank, c.id LIMIT $3
-        ), locked AS (
-            SELECT w.id FROM work_items w JOIN chosen ON chosen.id = w.id WHERE w.claim_class IS NOT NULL
-            FOR NO KEY UPDATE OF w SKIP LOCKED
-        ), claimed AS (
-            UPDATE work_items w SET lease_owner = $1, lease_until = clock_timestamp() + $4 * interval '1 millisecond',
-                lease_epoch = w.lease_epoch + 1, run_id = nextval('run_ids'), run_started_at = clock_timestamp(), events = w.events + 1
-            FROM locked WHERE w.id = locked.id
-            RETURNING w.id, w.project_id, w.phase, w.priority, w.rank, w.lease_epoch, w.run_id, w.lease_until, w.events,
-                      w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers
-        ), told AS (
-            INSERT INTO events_outbox (project_id, item_id, seq, type, data)
-            SELECT project_id, id, events, 'run.started', jsonb_build_object('run_id', run_id, 'phase', phase, 'worker_id', $1)
-            FROM claimed
-        )
-        SELECT c.id AS "id!", c.project_id AS "project_id!", c.phase::text AS "phase!", c.lease_epoch AS "epoch!", c.run_id AS "run_id!",
-               c.lease_until AS "until!", c.attempts_granted AS "granted!", c.attempts_used AS "used!", c.infra_failures AS "infra!",
-               c.moves AS "moves!", c.tampers AS "tampers!", p.max_infra_failures, p.max_moves, p.backoff_base_ms, p.backoff_cap_ms,
-               (SELECT pg_notify('damascus_events', '')) AS "notified: ()"
-        FROM claimed c JOIN projects p ON p.id = c.project_id
-        ORDER BY CASE c.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END, c.priority, c.rank, c.id
-        "#,
-        request.worker.0,
-        &phases as _,
-        max,
-        request.lease.as_millis() as f64,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let at = RowRef::item(row.id);
-            Ok(Lease {
-                item: ItemId(row.id),
-                project: ProjectId(row.project_id),
-                run: RunId(row.run_id),
-                worker: request.worker,
-                phase: at.work_phase(&row.phase)?,
-                epoch: Epoch(row.epoch),
-                budget: at.budget(row.granted, row.used, row.infra, row.moves, row.tampers)?,
-                policy: policy(row.project_id, row.max_infra_failures, row.max_moves, row.backoff_base_ms, row.backoff_cap_ms)?,
-                until: row.until,
-            })
-        })
-        .collect()
 }
 
 /// The policy of a project, from its columns.

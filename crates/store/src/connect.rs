@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
 
@@ -16,7 +17,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Set on every connection. In milliseconds.
 const SESSION_SETTINGS: [(&str, &str); 4] = [
-    ("idle_in_transaction_session_timeout", "30000"),
+    ("idle_in_transaction_session_timeout", "10000"),
     ("lock_timeout", "20000"),
     ("statement_timeout", "120000"),
     // A plan made once fits every batch, since the batch comes in arrays; planning the claim anew costs more than running it.
@@ -63,6 +64,19 @@ impl ConnectOptions {
         match self.pg.get_socket() {
             Some(folder) => format!("socket {} port {}", folder.display(), self.pg.get_port()),
             None => format!("{}:{}", self.pg.get_host(), self.pg.get_port()),
+        }
+    }
+
+    /// Connects once and hangs up, to learn at once why a server does not answer: a pool tries again for a while, and then says only that.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`].
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let answer = async { PgConnection::connect_with(&self.session()).await?.close().await };
+        let unreachable = |source| StoreError::Unreachable { place: self.place(), source };
+        match tokio::time::timeout(ACQUIRE_TIMEOUT, answer).await {
+            Ok(answered) => answered.map_err(unreachable),
+            Err(_) => Err(unreachable(sqlx::Error::PoolTimedOut)),
         }
     }
 

@@ -108,6 +108,17 @@ impl StoreError {
         }
     }
 
+    /// The five characters by which the server says what is wrong, if it was the server that refused.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<String> {
+        match self {
+            Self::Database(sqlx::Error::Database(db)) | Self::Unreachable { source: sqlx::Error::Database(db), .. } => {
+                db.code().map(std::borrow::Cow::into_owned)
+            }
+            _ => None,
+        }
+    }
+
     /// The name of the constraint that was violated, if that is what happened.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

@@ -130,12 +130,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Inconsistent`].
-    pub async fn events_after(
-        &self,
-        cursor: Cursor,
-        filter: EventFilter,
-        limit: u32,
-    ) -> Result<EventPage, StoreError> {
+    pub async fn events_after(&self, cursor: Cursor, filter: EventFilter, limit: u32) -> Result<EventPage, StoreError> {
         let limit = limit.clamp(1, MAX_EVENTS);
         let rows = sqlx::query!(
             r#"
@@ -162,7 +157,8 @@ impl Store {
         for row in rows {
             page.next = page.next.max(horizon(&row.xmin)?);
             // Without events there is one row, of the horizon alone.
-            if let (Some(tx), Some(id), Some(at), Some(kind), Some(data)) = (row.tx, row.id, row.at, row.kind, row.data) {
+            if let (Some(tx), Some(id), Some(at), Some(kind), Some(data)) = (row.tx, row.id, row.at, row.kind, row.data)
+            {
                 let (item_id, seq, project, key) = (row.item_id, row.seq, row.project, row.key);
                 page.events.push(RawEvent { tx, id, at, item_id, seq, kind, data, project, key }.try_into()?);
             }

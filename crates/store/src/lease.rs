@@ -60,8 +60,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn hand_back(&self, worker: WorkerId, leases: &[(ItemId, Epoch)]) -> Result<u64, StoreError> {
         let (items, epochs): (Vec<i64>, Vec<i64>) = leases.iter().map(|(item, epoch)| (item.0, epoch.0)).unzip();
-        let mut tx = self.pool.begin().await?;
-        let handed = sqlx::query_scalar!(
+        let handed = sqlx::query!(
             r#"
             WITH mine AS (
                 SELECT w.id, w.run_id, w.lease_epoch, w.run_started_at, w.attempts_used, w.phase, w.project_id
@@ -80,17 +79,15 @@ impl Store {
                 SELECT m.project_id, m.id, f.events, 'run.handed_back', jsonb_build_object('run_id', m.run_id, 'phase', m.phase)
                 FROM mine m JOIN freed f ON f.id = m.id
             )
-            SELECT count(*) AS "n!" FROM freed
+            SELECT count(*) AS "n!", (SELECT pg_notify('damascus_work', '')) AS "notified: ()" FROM freed
             "#,
             worker.0,
             &items,
             &epochs,
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&self.pool)
         .await?;
-        claim::announce_work(&mut tx).await?;
-        tx.commit().await?;
-        Ok(u64::try_from(handed).unwrap_or(0))
+        Ok(u64::try_from(handed.n).unwrap_or(0))
     }
 
     /// The leases that the database says are this worker's: after a broken connection, a claim may have been made that nobody was told of.
@@ -121,28 +118,26 @@ impl Store {
     }
 
     async fn wake_sleepers(&self) -> Result<u64, StoreError> {
-        let mut tx = self.pool.begin().await?;
         let woken = sqlx::query!(
             r#"
-            UPDATE work_items w SET wake_at = NULL
-            FROM (SELECT id FROM work_items WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
-                  FOR NO KEY UPDATE SKIP LOCKED) due
-            WHERE w.id = due.id
+            WITH woken AS (
+                UPDATE work_items w SET wake_at = NULL
+                FROM (SELECT id FROM work_items WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+                      FOR NO KEY UPDATE SKIP LOCKED) due
+                WHERE w.id = due.id RETURNING w.id
+            )
+            SELECT count(*) AS "n!", CASE WHEN count(*) > 0 THEN pg_notify('damascus_work', '') END AS "notified: ()" FROM woken
             "#,
             SWEEP_BATCH,
         )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        if woken > 0 {
-            claim::announce_work(&mut tx).await?;
-        }
-        tx.commit().await?;
-        Ok(woken)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(woken.n).unwrap_or(0))
     }
 
+    /// Reads without a lock, decides, and writes under the guard that the lease is over at that very moment: a lease that is renewed in
+    /// between stays, and a sweeper that is stopped in between holds up nobody.
     async fn reap_lost(&self, jitter: f64) -> Result<u64, StoreError> {
-        let mut tx = self.pool.begin().await?;
         let rows = sqlx::query!(
             r#"
             SELECT w.id, w.project_id, w.phase::text AS "phase!", w.lease_epoch, w.run_id AS "run_id!", w.lease_owner AS "worker!", w.lease_until AS "until!",
@@ -150,11 +145,11 @@ impl Store {
                    p.backoff_base_ms, p.backoff_cap_ms
             FROM work_items w JOIN projects p ON p.id = w.project_id
             WHERE w.lease_owner IS NOT NULL AND w.lease_until < clock_timestamp()
-            ORDER BY w.id LIMIT $1 FOR NO KEY UPDATE OF w SKIP LOCKED
+            ORDER BY w.id LIMIT $1
             "#,
             SWEEP_BATCH,
         )
-        .fetch_all(&mut *tx)
+        .fetch_all(&self.pool)
         .await?;
         let mut moves = Vec::with_capacity(rows.len());
         for row in rows {
@@ -184,11 +179,13 @@ impl Store {
             };
             moves.push(Move::from_lost_lease(&lease, jitter)?);
         }
-        let applied = apply::apply(&mut tx, &moves).await?;
+        let mut connection = self.pool.acquire().await?;
+        let applied = apply::apply(&mut connection, &moves).await?;
         if applied.claimable > 0 {
-            claim::announce_work(&mut tx).await?;
+            claim::announce_work(&mut connection).await?;
         }
-        tx.commit().await?;
+        drop(connection);
+        self.evaluate_upstream(&applied.stopped).await?;
         Ok(applied.written.len() as u64)
     }
 

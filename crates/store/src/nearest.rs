@@ -15,7 +15,7 @@ pub(crate) fn hint(sought: &str, there: &[String], nothing: &str) -> String {
     let mut near: Vec<(usize, &String)> = there
         .iter()
         .map(|name| (distance(sought, name), name))
-        .filter(|(far, name)| *far <= 2 + name.chars().count().min(MAX_CHARS) / 4)
+        .filter(|(far, name)| *far <= (name.chars().count().min(MAX_CHARS) / 4).max(2))
         .collect();
     near.sort();
     if let [(_, first), ..] = near.as_slice() {

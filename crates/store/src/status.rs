@@ -244,7 +244,9 @@ async fn count_ready(
         let phase = [WorkPhase::Merge, WorkPhase::Review, WorkPhase::Build, WorkPhase::Spec]
             .into_iter()
             .find(|phase| phase.claim_rank() == row.class)
-            .ok_or_else(|| RowRef { table: "work_items of project", id: row.project_id }.wrong("an unknown claim class"))?;
+            .ok_or_else(|| {
+                RowRef { table: "work_items of project", id: row.project_id }.wrong("an unknown claim class")
+            })?;
         add(projects, row.project_id, phase.name(), |count| count.ready = row.n)?;
         if projects.iter().any(|project| project.id.0 == row.project_id) {
             oldest = Some(oldest.map_or(row.oldest, |known| known.min(row.oldest)));

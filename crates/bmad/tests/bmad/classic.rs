@@ -181,6 +181,17 @@ fn an_ambiguous_number_is_not_matched() {
 }
 
 #[test]
+fn a_number_that_two_headings_share_is_not_matched_either() {
+    let project = Project::with_epics("## Epic 1: One\n### Story 1.1: A\n### Story 1.1: B\n")
+        .tracked("  1-1-c: done\n")
+        .story_file("1-1-d.md", "# Story 1.1: D\n");
+    let scan = project.scan();
+    assert_eq!(scan.stories.iter().map(|story| story.story_file.is_some()).collect::<Vec<_>>(), [false, false, true]);
+    assert!(scan.stories.iter().all(|story| story.status != StoryStatus::Done));
+    assert!(places(&scan, Code::RenamedStory).is_empty());
+}
+
+#[test]
 fn stories_without_a_heading_come_in_their_place() {
     let project = Project::with_epics("## Epic 1: One\n### Story 1.1: First\n### Story 1.4: Fourth\n")
         .tracked("  1-1-first: done\n  1-2-tracked: backlog\n  1-4-fourth: backlog\n")

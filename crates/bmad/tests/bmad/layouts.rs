@@ -195,6 +195,16 @@ fn epics_in_a_folder_and_in_several_files() {
 }
 
 #[test]
+fn a_released_project_in_the_folders_of_old_is_one_layout() {
+    let project = Project::new()
+        .file("_bmad/bmm/config.yaml", "planning_artifacts: docs\nimplementation_artifacts: docs/sprint-artifacts\n")
+        .file("docs/epics.md", TWO)
+        .file("docs/sprint-artifacts/sprint-status.yaml", "development_status:\n  1-1-first: done\n");
+    let scan = project.scan();
+    assert_eq!((scan.layout, scan.other_layouts), (Layout::V6Classic, vec![]));
+}
+
+#[test]
 fn a_folder_of_stories_alone_is_enough() {
     let project = Project::new().file(&format!("{STORIES}/1-1-alone.md"), "# Story 1.1: Alone\n");
     assert_eq!(project.scan().layout, Layout::V6Classic);

@@ -65,8 +65,9 @@ fn what_is_cleaned_is_said() {
 
 #[test]
 fn criteria_in_every_form() {
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("1. One\n2. Two\n   more\n", &["One", "Two\nmore"]),
+        ("1. One\n<!--\n2. hidden\n-->\n2. Two\n", &["One", "Two"]),
         ("- [ ] One\n- [x] Two\n", &["One", "Two"]),
         (
             "**Given** a\n**When** b\n**Then** c\n\n**Given** d\n**Then** e\n",

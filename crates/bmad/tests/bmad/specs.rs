@@ -126,6 +126,16 @@ fn a_story_file_without_a_status_is_left_out_as_upstream_halts() {
 }
 
 #[test]
+fn a_superseded_story_file_is_not_the_storys() {
+    let scan = with_list(&entry("1"))
+        .file(&format!("{FOLDER}/stories/1-new.md"), "---\nstatus: draft\n---\nNew.\n")
+        .file(&format!("{FOLDER}/stories/1-old.superseded.md"), "---\nstatus: done\n---\nOld.\n")
+        .scan();
+    assert_eq!(statuses(&scan), [("spec-limiter_1", StoryStatus::Backlog)]);
+    assert_eq!(places(&scan, Code::SupersededFile), [format!("{FOLDER}/stories/1-old.superseded.md")]);
+}
+
+#[test]
 fn a_changed_checkpoint_changes_the_hash() {
     let hash = |list: &str| with_list(list).scan().stories[0].content_sha256.clone();
     let plain = hash(&entry("1"));

@@ -68,6 +68,8 @@ fn a_key_that_appears_twice_keeps_the_further_status() {
         "an unknown status outranks a known one: it is reported"
     );
     assert_eq!(places(&scan, Code::DuplicateKey), [format!("{TRACKING}:4"), format!("{TRACKING}:6")]);
+    let scan = Project::with_epics(TWO).tracked("  1-1-first: gone\n  1-1-first: done\n").scan();
+    assert_eq!(keys(&scan), ["1-2-second"]);
 }
 
 #[test]

@@ -49,7 +49,8 @@ impl Cost {
     /// # Errors
     /// When the database or standard output fails.
     pub async fn run(&self, context: &Context) -> Result<Exit> {
-        let by = CostBy::parse(&self.by).map_err(|error| Problem::usage(error.to_string(), "see `damascus cost --help`"))?;
+        let by =
+            CostBy::parse(&self.by).map_err(|error| Problem::usage(error.to_string(), "see `damascus cost --help`"))?;
         let store = context.store().await?;
         let project = match &self.project {
             Some(name) => Some(store.resolve_project(name).await?),
@@ -96,11 +97,8 @@ fn table(cost: &CostSums) -> Table {
 
 fn cells(first: Cell, sums: &Sums, tone: Tone) -> [Cell; 7] {
     let mark = if sums.estimated_microusd == MicroUsd::default() { "" } else { "~" };
-    let reserved = if sums.reserved_microusd == MicroUsd::default() {
-        "-".to_owned()
-    } else {
-        sums.reserved_microusd.to_string()
-    };
+    let reserved =
+        if sums.reserved_microusd == MicroUsd::default() { "-".to_owned() } else { sums.reserved_microusd.to_string() };
     let tokens = |n| Cell::toned(tone, cell(n));
     [
         first,

@@ -83,9 +83,9 @@ impl Cycle {
             context.out.line("nothing to do; `damascus status` shows what there is and what it waits for")?;
         } else {
             let Done { claimed, reported, stale, handed_back } = done;
-            context.out.line(format_args!(
-                "{claimed} runs: {reported} reported, {stale} stale, {handed_back} handed back"
-            ))?;
+            context
+                .out
+                .line(format_args!("{claimed} runs: {reported} reported, {stale} stale, {handed_back} handed back"))?;
         }
         Ok(if shutdown.is_cancelled() { Exit::Interrupted } else { Exit::Done })
     }

@@ -99,7 +99,10 @@ fn settled(context: &Context, gate: &GateRow) -> Result<Exit> {
         context.out.json(gate)?;
     } else {
         let item = display::one_line(&gate.item, 300);
-        context.out.line(format_args!("gate {} is {}; {item} may enter {} as far as it goes", gate.id, gate.state, gate.phase))?;
+        context.out.line(format_args!(
+            "gate {} is {}; {item} may enter {} as far as it goes",
+            gate.id, gate.state, gate.phase
+        ))?;
     }
     Ok(Exit::Done)
 }

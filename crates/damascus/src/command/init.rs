@@ -84,7 +84,11 @@ impl Init {
             schema_from: migrated.from,
             schema_to: migrated.to,
         };
-        if context.out.is_json() { context.out.json(&done)? } else { tell(context, config, &done, migrated)? }
+        if context.out.is_json() {
+            context.out.json(&done)?
+        } else {
+            tell(context, config, &done, migrated)?
+        }
         Ok(Exit::Done)
     }
 }

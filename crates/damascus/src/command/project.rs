@@ -85,8 +85,7 @@ impl Switch {
         let store = context.store().await?;
         let id = store.resolve_project(&self.project.name).await?;
         let by = self.decider.name();
-        let changed =
-            if pause { store.pause_project(id, &by).await? } else { store.resume_project(id, &by).await? };
+        let changed = if pause { store.pause_project(id, &by).await? } else { store.resume_project(id, &by).await? };
         let project = store.project(&id.to_string()).await?;
         if context.out.is_json() {
             context.out.json(&json!({ "project": project, "changed": changed }))?;
@@ -145,8 +144,10 @@ async fn show(context: &Context, name: &str) -> Result<Exit> {
         context.out.json(&project)?;
         return Ok(Exit::Done);
     }
-    let paused = project.paused_at.map_or_else(|| "running".to_owned(), |at| format!("paused since {}", time::stamp(at)));
-    let concurrency = project.concurrency.map_or_else(|| "no limit of its own".to_owned(), |n| of(n.into(), "run", "runs"));
+    let paused =
+        project.paused_at.map_or_else(|| "running".to_owned(), |at| format!("paused since {}", time::stamp(at)));
+    let concurrency =
+        project.concurrency.map_or_else(|| "no limit of its own".to_owned(), |n| of(n.into(), "run", "runs"));
     let phases: Vec<String> = project.open.by_phase.iter().map(|(phase, n)| format!("{n} in {phase}")).collect();
     let open = if phases.is_empty() { "nothing".to_owned() } else { phases.join(", ") };
     let limits = format!(

@@ -116,11 +116,8 @@ fn unfit(key: &Key, found: &Found) -> ConfigError {
 }
 
 fn read_file(file: &Path) -> Result<Option<String>, ConfigError> {
-    let wrong = |problem: String, next: &str| ConfigError {
-        place: file.display().to_string(),
-        problem,
-        next: next.to_owned(),
-    };
+    let wrong =
+        |problem: String, next: &str| ConfigError { place: file.display().to_string(), problem, next: next.to_owned() };
     let unreadable = |error: &std::io::Error| {
         wrong(format!("can't be read: {error}"), "make it readable for this user, or name another home with --home")
     };
@@ -201,7 +198,12 @@ fn scalar(key: &Key, value: &Spanned<DeValue<'_>>, place: &str) -> Result<String
         (Kind::Integer { .. }, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         (_, other) => Err(ConfigError {
             place: place.to_owned(),
-            problem: format!("{} must be {}, found a value of type {}", key.name, key.kind.expected(), other.type_str()),
+            problem: format!(
+                "{} must be {}, found a value of type {}",
+                key.name,
+                key.kind.expected(),
+                other.type_str()
+            ),
             next: "correct it there, or remove it to use the default".to_owned(),
         }),
     }

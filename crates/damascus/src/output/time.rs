@@ -79,7 +79,10 @@ mod tests {
         assert_eq!(parse("2026-11-30").map(stamp), Ok("2026-11-30T00:00:00Z".to_owned()));
         assert_eq!(parse("2026-11-30T09:30:00+01:00").map(stamp), Ok("2026-11-30T08:30:00Z".to_owned()));
         assert!(parse("yesterday").is_err());
-        assert_eq!(["5", "90s", "15m", "2h", "1d"].map(|text| parse_duration(text).unwrap().as_secs()), [5, 90, 900, 7_200, 86_400]);
+        assert_eq!(
+            ["5", "90s", "15m", "2h", "1d"].map(|text| parse_duration(text).unwrap().as_secs()),
+            [5, 90, 900, 7_200, 86_400]
+        );
         assert!(["", "s", "-1", "1w", "99999999d"].iter().all(|text| parse_duration(text).is_err()));
     }
 

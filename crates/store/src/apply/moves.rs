@@ -12,7 +12,7 @@ use damascus_core::{
 
 use crate::Lease;
 
-use super::DEFAULT_LANE_CLOSURE_MS;
+use super::{DEFAULT_LANE_CLOSURE_MS, MAX_LANE_CLOSURE_MS};
 
 /// How much of a reason a row keeps, in characters.
 const DETAIL_MAX_CHARS: usize = 16_000;
@@ -212,7 +212,7 @@ impl Move {
         self.transition
             .effects
             .contains(&Effect::CloseLane)
-            .then(|| self.reopen_after_ms.unwrap_or(DEFAULT_LANE_CLOSURE_MS))
+            .then(|| self.reopen_after_ms.unwrap_or(DEFAULT_LANE_CLOSURE_MS).min(MAX_LANE_CLOSURE_MS))
     }
 
     /// What the outbox announces it as.

@@ -137,16 +137,16 @@ async fn sweeps_decisions_and_evaluations_at_once_do_not_deadlock() {
     let made: Vec<ItemId> = scene.store().create_items(scene.project, &new).await.unwrap().iter().map(|one| one.item).collect();
     let mut tasks = tokio::task::JoinSet::new();
     for part in 0..3 {
-        let (scene, made) = (Arc::clone(&scene), made.clone());
+        let (own, made) = (Arc::clone(&scene), made.clone());
         tasks.spawn(async move {
             for &item in made.iter().skip(part * 5).step_by(15) {
-                scene.store().cancel(item, "ada", "").await.unwrap();
+                own.store().cancel(item, "ada", "").await.unwrap();
             }
         });
-        let scene = Arc::clone(&scene);
+        let own = Arc::clone(&scene);
         tasks.spawn(async move {
             for _ in 0..15 {
-                scene.store().sweep_gates().await.unwrap();
+                own.store().sweep_gates().await.unwrap();
             }
         });
     }

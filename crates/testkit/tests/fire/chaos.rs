@@ -74,6 +74,7 @@ impl Workers {
 
     /// Hits until every item has ended: the next hit comes when so many more transitions have been made.
     pub(crate) async fn fire(&mut self, db: &TestDb, server: &PrivateServer, seed: u64, items: u64) -> Felt {
+        let began = tokio::time::Instant::now();
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut felt = Felt::default();
         let mut listener: Option<Listener> = None;
@@ -96,7 +97,9 @@ impl Workers {
             if bag.is_empty() {
                 bag = HITS.to_vec();
             }
-            match bag.swap_remove(rng.random_range(0..bag.len())) {
+            let hit = bag.swap_remove(rng.random_range(0..bag.len()));
+            println!("{:>6.1} s, {} transitions: {hit:?}", began.elapsed().as_secs_f64(), seen.transitions);
+            match hit {
                 Hit::Kill => self.kill(&mut rng, &mut felt).await,
                 Hit::Stop => self.stop_past_its_lease(db, &mut rng, &mut felt).await,
                 Hit::CrashServer => {

@@ -151,7 +151,7 @@ impl Table {
         let index = |row: &Row| row.tracked.as_ref().map(|tracked| tracked.index);
         let comes_first = |other: &Row| match (index(other), index(&row)) {
             (Some(other), Some(own)) => other < own,
-            _ => other.number.is_some() && row.number.is_some() && other.number < row.number,
+            _ => other.number.is_some() && row.number.is_some() && other.number <= row.number,
         };
         let before = rows.iter().rposition(comes_first);
         let nothing_to_go_by = row.number.is_none() && index(&row).is_none();

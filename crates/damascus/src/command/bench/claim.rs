@@ -49,12 +49,14 @@ struct Measured {
 
 impl Claim {
     pub(super) async fn run(&self, context: &Context, store: &Store) -> Result<()> {
-        ensure!(self.finished.is_sorted() && self.finished.first().is_some_and(|&n| n >= 0), "--finished must rise from 0 or more");
+        ensure!(
+            self.finished.is_sorted() && self.finished.first().is_some_and(|&n| n >= 0),
+            "--finished must rise from 0 or more"
+        );
         let project = super::unlimited_project(store).await?;
         let worker = service::register(store, "bench", 1).await?;
         bench::seed(store, project, READY).await?;
-        let request =
-            ClaimRequest { worker, phases: vec![WorkPhase::Spec], max: 1, lease: Duration::from_secs(600) };
+        let request = ClaimRequest { worker, phases: vec![WorkPhase::Spec], max: 1, lease: Duration::from_secs(600) };
         let (mut there, mut lines): (i64, Vec<Measured>) = (0, Vec::new());
         for &finished in &self.finished {
             bench::seed_finished(store, project, finished - there, |done| {
@@ -74,7 +76,12 @@ impl Claim {
         if context.out.is_json() {
             return Ok(context.out.json(&lines)?);
         }
-        let mut table = Table::new(&[("finished", Column::Right), ("p50 ms", Column::Right), ("p99 ms", Column::Right), ("ratio", Column::Right)]);
+        let mut table = Table::new(&[
+            ("finished", Column::Right),
+            ("p50 ms", Column::Right),
+            ("p99 ms", Column::Right),
+            ("ratio", Column::Right),
+        ]);
         for line in &lines {
             table.row([
                 Cell::from(line.finished.to_string()),

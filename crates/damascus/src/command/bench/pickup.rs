@@ -104,7 +104,11 @@ impl Pickup {
         context.out.line(format_args!(
             "from the commit that makes it ready to the start of its run: p50 {:.2} ms, p99 {:.2} ms\n\
              with the insert and its commit:                             p50 {:.2} ms, p99 {:.2} ms\n{} items",
-            measured.after_commit_p50_ms, measured.after_commit_p99_ms, measured.whole_p50_ms, measured.whole_p99_ms, measured.items
+            measured.after_commit_p50_ms,
+            measured.after_commit_p99_ms,
+            measured.whole_p50_ms,
+            measured.whole_p99_ms,
+            measured.items
         ))?;
         Ok(())
     }

@@ -122,7 +122,11 @@ impl Transitions {
         let began = Instant::now();
         let run = bench::bare_client(store, id, batch.round() as usize, |phase| noop.proof(phase)).await?;
         let took = began.elapsed().as_secs_f64();
-        ensure!(run.transitions == u64::from(self.items) * PHASES, "the bare client made {} transitions", run.transitions);
+        ensure!(
+            run.transitions == u64::from(self.items) * PHASES,
+            "the bare client made {} transitions",
+            run.transitions
+        );
         Ok(run.transitions as f64 / took)
     }
 }

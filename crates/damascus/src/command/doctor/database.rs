@@ -34,6 +34,10 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
         Err(error) => return vec![failed("postgres", &error)],
     };
     let mut checks = Vec::new();
+    if let Err(error) = server.options.probe().await {
+        server.release().await;
+        return vec![failed("database", &error.into())];
+    }
     if let Some(managed) = &server.managed {
         let binaries = managed.binaries();
         let found = format!("{} from {}, managed", binaries.version, binaries.dir.display());
@@ -93,9 +97,7 @@ fn schema(health: &Health) -> Check {
     const NAME: &str = "schema";
     let known = migrate::known_version();
     match health.schema {
-        found if found < known => {
-            Check::fail(NAME, format!("version {found}, needed {known}"), "run `damascus init`")
-        }
+        found if found < known => Check::fail(NAME, format!("version {found}, needed {known}"), "run `damascus init`"),
         found if found > known => Check::fail(
             NAME,
             format!("version {found}, this Damascus knows versions up to {known}"),
@@ -129,7 +131,10 @@ fn clock(health: &Health) -> Check {
     Check::ok(NAME, shown)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the very thing to compare with the database's clock; nothing is decided by it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the very thing to compare with the database's clock; nothing is decided by it"
+)]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }

@@ -84,9 +84,11 @@ fn home_folder(home: &Path) -> Check {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Check::warn(NAME, format!("{shown} is not there"), "`damascus init` makes it")
         }
-        Err(error) => {
-            Check::fail(NAME, format!("{shown}: {error}"), "make it readable for this user, or name another with --home")
-        }
+        Err(error) => Check::fail(
+            NAME,
+            format!("{shown}: {error}"),
+            "make it readable for this user, or name another with --home",
+        ),
         Ok(meta) if !meta.is_dir() => {
             Check::fail(NAME, format!("{shown} is no folder"), "move it away, or name another with --home")
         }

@@ -81,7 +81,10 @@ impl Create {
         }
         for one in &made {
             let verb = if one.created { "made" } else { "was there already:" };
-            context.out.line(format_args!("{verb} gate {} before {} of item #{} ({})", one.gate, self.phase, one.item, one.state))?;
+            context.out.line(format_args!(
+                "{verb} gate {} before {} of item #{} ({})",
+                one.gate, self.phase, one.item, one.state
+            ))?;
             if let Some(warning) = &one.warning {
                 context.out.note(display::one_line(warning, 500));
             }
@@ -105,7 +108,8 @@ impl Condition {
             return pull_request(text).ok_or_else(|| wrong("--pr", "acme/site#17"));
         }
         if let Some(text) = &self.reference {
-            return reference(text).ok_or_else(|| wrong("--ref", "acme/site:refs/heads/main:COMMIT, the commit in full"));
+            return reference(text)
+                .ok_or_else(|| wrong("--ref", "acme/site:refs/heads/main:COMMIT, the commit in full"));
         }
         let question = self.human.clone().unwrap_or_default();
         if question.trim().is_empty() {

@@ -90,9 +90,12 @@ impl Create {
             .findings
             .iter()
             .map(|finding| format!("line {}: {}", finding.source.line.unwrap_or(1), finding.message))
-            .chain(story.dependencies.iter().map(|one| {
-                format!("line {}: \"{}\" is not followed; --after makes a gate", one.line, one.text)
-            }))
+            .chain(
+                story
+                    .dependencies
+                    .iter()
+                    .map(|one| format!("line {}: \"{}\" is not followed; --after makes a gate", one.line, one.text)),
+            )
             .take(MAX_FINDINGS)
             .collect();
         if context.out.is_json() {

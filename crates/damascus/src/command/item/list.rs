@@ -69,7 +69,8 @@ impl List {
             context.out.json(&page)?;
             return Ok(Exit::Done);
         }
-        let nothing = if self.all { "there are no such items" } else { "nothing is unfinished; --all lists ended items" };
+        let nothing =
+            if self.all { "there are no such items" } else { "nothing is unfinished; --all lists ended items" };
         context.out.table(&table(&page), nothing)?;
         if let Some(next) = page.next {
             context.out.note(format_args!("go on with: --after {next}"));

@@ -148,12 +148,8 @@ fn events(detail: &ItemDetail, out: &Output) -> String {
     if detail.events.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&[
-        ("SEQ", Column::Right),
-        ("TIME", Column::Left),
-        ("TYPE", Column::Left),
-        ("DATA", Column::Cut),
-    ]);
+    let mut table =
+        Table::new(&[("SEQ", Column::Right), ("TIME", Column::Left), ("TYPE", Column::Left), ("DATA", Column::Cut)]);
     for event in &detail.events {
         table.row([
             event.seq.to_string().into(),

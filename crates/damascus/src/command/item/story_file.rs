@@ -23,7 +23,10 @@ pub(super) fn read(file: &str) -> Result<ParsedStory> {
         wrong(problem, "split the story, or check that this is the right file")
     };
     let unreadable = |error: std::io::Error| {
-        wrong(format!("can't be read: {error}"), "name a Markdown file that this user may read, or - for standard input")
+        wrong(
+            format!("can't be read: {error}"),
+            "name a Markdown file that this user may read, or - for standard input",
+        )
     };
     let source: Box<dyn Read> = if file == "-" {
         Box::new(std::io::stdin().lock())
@@ -52,7 +55,8 @@ pub(super) fn read(file: &str) -> Result<ParsedStory> {
         wrong(format!("is not valid UTF-8 (line {line}, byte {at})"), "save it as UTF-8")
     })?;
     let story = parse_story_markdown(&text, &limits);
-    Ok(story.map_err(|error| wrong(error.to_string(), "see `damascus item create --help` for what a story looks like"))?)
+    Ok(story
+        .map_err(|error| wrong(error.to_string(), "see `damascus item create --help` for what a story looks like"))?)
 }
 
 /// The key of a story that was given none: its number, if it has one, and its title.

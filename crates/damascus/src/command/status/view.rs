@@ -46,9 +46,10 @@ fn section(table: &Table, width: Option<usize>, style: Style) -> Option<String> 
 }
 
 fn headline(status: &Status) -> String {
-    let oldest = status.queue.oldest_ready_since.map_or(String::new(), |since| {
-        format!(" (oldest {})", time::age(status.at, since))
-    });
+    let oldest = status
+        .queue
+        .oldest_ready_since
+        .map_or(String::new(), |since| format!(" (oldest {})", time::age(status.at, since)));
     format!(
         "{} ready{oldest} · {} running · {} · {} merged in 24 h",
         count(status.queue.ready),
@@ -91,8 +92,12 @@ fn warnings(status: &Status) -> Vec<String> {
         let who = of(stale, "worker has", "workers have");
         warnings.push(format!("! {who} no fresh heartbeat: dead, hanging, or cut off from the database"));
     }
-    let paused: Vec<&str> =
-        status.projects.iter().filter(|project| project.paused_at.is_some()).map(|project| project.name.as_str()).collect();
+    let paused: Vec<&str> = status
+        .projects
+        .iter()
+        .filter(|project| project.paused_at.is_some())
+        .map(|project| project.name.as_str())
+        .collect();
     if !paused.is_empty() {
         warnings.push(format!("! paused: {}", paused.join(", ")));
     }
@@ -225,11 +230,8 @@ fn workers(status: &Status) -> Table {
     ]);
     for worker in &status.workers {
         let beat = time::age(status.at, worker.heartbeat_at);
-        let runs = if worker.concurrency > 0 {
-            format!("{}/{}", worker.running, worker.concurrency)
-        } else {
-            "-".to_owned()
-        };
+        let runs =
+            if worker.concurrency > 0 { format!("{}/{}", worker.running, worker.concurrency) } else { "-".to_owned() };
         table.row([
             worker.id.to_string().into(),
             display::one_line(&worker.name, 20).into(),
