@@ -15,10 +15,10 @@ export NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
 STEP := scripts/step
 # In the order of `make test`; the test runner comes last, so that its summary closes the output.
-TEST_STEPS := setup fmt-check tidy clippy deny doctest nextest
+TEST_STEPS := setup fmt-check tidy sqlx clippy deny doctest nextest
 CHECK_STEPS := fmt-check tidy clippy core-tests
 
-.PHONY: help setup build test check lint fmt fmt-check tidy clippy deny audit doctest nextest core-tests clean
+.PHONY: help setup build test check lint fmt fmt-check tidy sqlx clippy deny audit doctest nextest core-tests clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -46,6 +46,9 @@ fmt-check: ## Is the source formatted?
 
 tidy: ## House rules that no compiler knows
 	@$(STEP) "tidy: house rules that no compiler knows" cargo run $(LOCKED) --quiet --package xtask -- tidy
+
+sqlx: ## Does every SQL statement fit the schema, and is .sqlx what they say?
+	@$(STEP) "sqlx: SQL statements against the schema" scripts/sqlx --check
 
 clippy: ## Clippy over everything; warnings fail
 	@$(STEP) "clippy: lints over all targets and features" \

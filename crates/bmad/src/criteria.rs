@@ -4,7 +4,7 @@
 //! keeps more items than the bound.
 
 use crate::limits::Limits;
-use crate::markdown::{Line, LineKind, list_item, without_emphasis};
+use crate::markdown::{Line, LineKind, list_item, without_emphasis, without_markers};
 use crate::model::Task;
 use crate::references;
 use crate::story_text::DependencyText;
@@ -107,7 +107,7 @@ impl Reader<'_> {
 
     /// A line that begins with a label: `**Acceptance Criteria:**`, `**Dependencies:** Story 1.2`, `Prerequisites: …`.
     fn labelled(&mut self, line: &Line<'_>) -> bool {
-        let text = list_item(line.text).map_or(line.text.trim(), |(_, item)| item);
+        let text = without_markers(line.text);
         let Some((label, rest, bold)) = label(text) else { return false };
         if references::is_label(&label) {
             if rest.is_empty() {

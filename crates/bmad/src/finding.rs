@@ -135,6 +135,8 @@ codes! {
     KeyCollision = "key-collision", Error, "Rename one of them.";
     /// A YAML mapping names a key twice.
     DuplicateKey = "duplicate-key", Warning, "Keep one; the furthest status was taken.";
+    /// A tracking file without the map of statuses.
+    NoStatuses = "no-statuses", Error, "Run sprint planning, which writes `development_status`; until then all stories count as not started.";
     /// A status without a story: no heading, no file.
     StatusWithoutStory = "status-without-story", Skipped, "Restore its heading or its file, or remove the entry.";
     /// A story file that nothing tracks.

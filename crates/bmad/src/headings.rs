@@ -4,7 +4,7 @@
 //! only where its meaning is beyond doubt, and then marked; anything else that mentions an epic or a story is suspect.
 
 use crate::key::{self, StoryNumber};
-use crate::markdown::{Line, without_closing};
+use crate::markdown::{Line, LineKind, without_closing};
 
 /// A heading that concerns epics or stories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ const CANDIDATE_MARKERS: [&str; 5] = ["CANDIDATE", "PROPOSED", "OPTIONAL", "IDEA
 
 /// Reads a line as such a heading; `None` if it is no heading, or mentions neither.
 pub(crate) fn read<'a>(line: &Line<'a>) -> Option<Heading<'a>> {
-    let (level, text) = line.heading()?;
+    let Some((level, text)) = line.heading() else { return bold_story(line).then_some(Heading::Suspect) };
     if (1..=3).contains(&level)
         && let Some((number, title)) = epic(text)
     {
@@ -166,6 +166,12 @@ fn withdrawn_or(title: &str, form: Form) -> Form {
     if struck || marked { Form::Withdrawn } else { form }
 }
 
+/// A whole line `**Story 1.2: Title**`: meant as a heading, and none.
+fn bold_story(line: &Line<'_>) -> bool {
+    let bold = line.text.trim().strip_prefix("**").and_then(|rest| rest.strip_suffix("**"));
+    line.kind == LineKind::Text && bold.is_some_and(|text| story(text, &['.', '-']).is_some())
+}
+
 /// Headings that upstream's own template of epics has: a warning about these in every project would hide the others.
 fn is_of_the_template(text: &str) -> bool {
     let lower = text.to_lowercase();
@@ -181,7 +187,6 @@ fn mentions(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::markdown::LineKind;
 
     fn of(text: &str) -> Option<Heading<'_>> {
         read(&Line { number: 1, text, kind: LineKind::Text })
@@ -234,6 +239,7 @@ mod tests {
             "## The epic list",
             "# Story A.1: x",
             "## Story 99999999999.1: x",
+            "**Story 1.3: Bold**",
         ] {
             assert_eq!(of(text), Some(Heading::Suspect), "{text}");
         }
@@ -241,6 +247,7 @@ mod tests {
             "## Epic List",
             "# Shop - Epic Breakdown",
             "## History",
+            "**Story 1.3** is a prerequisite",
             "##### Story 1.1: x",
             "Story 1.1: x",
             "#story",

@@ -159,6 +159,12 @@ pub(crate) fn without_emphasis(text: &str) -> String {
     text.replace("**", "").replace("__", "").trim().to_owned()
 }
 
+/// A line's text without what makes it a quotation, a list item or indented.
+pub(crate) fn without_markers(text: &str) -> &str {
+    let text = text.trim_start().trim_start_matches(['>', ' ']);
+    list_item(text).map_or(text.trim(), |(_, item)| item)
+}
+
 /// What follows a list marker (`-`, `*`, `+`, `1.`, `1)`), and the indentation before it in columns.
 pub(crate) fn list_item(text: &str) -> Option<(usize, &str)> {
     let rest = text.trim_start_matches([' ', '\t']);

@@ -106,6 +106,13 @@ pub(crate) fn find(text: &str, bare_numbers: bool) -> Found {
     let mut range_open = false;
     for word in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '&' | '+' | '|')) {
         let word = word.trim_matches(['.', ':', '*', '`', '"', '\'', '#', '[', ']', '_', '!']);
+        let word = match after_story_prefix(word) {
+            Some(number) => {
+                mode = Mode::Story;
+                number
+            }
+            None => word,
+        };
         let lower = word.to_lowercase();
         match lower.as_str() {
             "" => continue,
@@ -136,6 +143,12 @@ pub(crate) fn find(text: &str, bare_numbers: bool) -> Found {
     }
     found.rest = rest.join(" ");
     found
+}
+
+/// `STORY-10.8` says by itself what it is.
+fn after_story_prefix(word: &str) -> Option<&str> {
+    let (prefix, rest) = word.split_once('-')?;
+    (prefix.eq_ignore_ascii_case("story") && rest.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
 }
 
 fn push(references: &mut Vec<Reference>, reference: Reference, range_open: bool) {
@@ -221,6 +234,7 @@ mod tests {
         assert_eq!(texts("Stories 1.1-1.4"), all(&["1.1-1.4"]));
         assert_eq!(texts("Story 1.1 through 1.4"), all(&["1.1-1.4"]));
         assert_eq!(texts("`1-2-user-login`"), all(&["1-2-user-login"]));
+        assert_eq!(texts("STORY-10.8, story-1-2"), all(&["10.8", "1.2"]));
         assert_eq!(texts("None"), all(&[]));
         assert_eq!(texts("N/A"), all(&[]));
     }

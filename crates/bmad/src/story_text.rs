@@ -11,7 +11,7 @@ use crate::error::StoryTextError;
 use crate::finding::{Code, Finding, SourceRef};
 use crate::key::{self, StoryNumber};
 use crate::limits::Limits;
-use crate::markdown::{Document, Line, LineKind, list_item, split_front_matter, without_emphasis};
+use crate::markdown::{Document, Line, LineKind, split_front_matter, without_emphasis, without_markers};
 use crate::model::{HumanGate, Task};
 use crate::references::Reference;
 use crate::status::{StatusWord, StoryStatus, Vocabulary, read_status};
@@ -253,7 +253,7 @@ fn find_status(lines: &[Line<'_>]) -> Option<WrittenStatus> {
         let heading = line.strict_heading();
         let text = match heading {
             Some((_, text)) => text,
-            None => list_item(line.text).map_or(line.text.trim(), |(_, item)| item),
+            None => without_markers(line.text),
         };
         let plain = without_emphasis(text);
         let labelled = plain.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("status"));

@@ -60,12 +60,7 @@ pub(crate) fn line<'a>(field: &str, text: &'a str, max_chars: usize) -> Result<&
 }
 
 /// A number within bounds, as a column takes it.
-pub(crate) fn within<T: Copy + Into<i64>>(
-    field: &str,
-    value: T,
-    least: i64,
-    most: i64,
-) -> Result<i64, StoreError> {
+pub(crate) fn within<T: Copy + Into<i64>>(field: &str, value: T, least: i64, most: i64) -> Result<i64, StoreError> {
     let value = value.into();
     if (least..=most).contains(&value) {
         return Ok(value);
@@ -79,10 +74,19 @@ mod tests {
 
     #[test]
     fn an_error_names_the_field_and_shows_the_text_without_its_escapes() {
-        assert_eq!(word("key", "a\u{1b}[31m", 9).unwrap_err().to_string(), "key: \"a[31m\" holds white space or control characters");
+        assert_eq!(
+            word("key", "a\u{1b}[31m", 9).unwrap_err().to_string(),
+            "key: \"a[31m\" holds white space or control characters"
+        );
         assert_eq!(line("repo", "  ", 9).unwrap_err().to_string(), "repo: is empty");
-        assert_eq!(line("repo", "0123456789", 9).unwrap_err().to_string(), "repo: \"0123456789\" has 10 characters; at most 9");
-        assert_eq!(within("priority", 1001_i32, 0, 1000).unwrap_err().to_string(), "priority: is 1001; between 0 and 1000");
+        assert_eq!(
+            line("repo", "0123456789", 9).unwrap_err().to_string(),
+            "repo: \"0123456789\" has 10 characters; at most 9"
+        );
+        assert_eq!(
+            within("priority", 1001_i32, 0, 1000).unwrap_err().to_string(),
+            "priority: is 1001; between 0 and 1000"
+        );
         assert!(who("\u{7}\n ").is_err());
     }
 }

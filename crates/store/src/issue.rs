@@ -120,10 +120,13 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let ids = sqlx::query_scalar!(
             r#"
-            SELECT h.id FROM human_issues h
-            WHERE h.state = 'open' AND h.id > $1
-              AND ($2::bigint IS NULL OR (SELECT w.project_id FROM work_items w WHERE w.id = h.item_id) = $2)
-            ORDER BY h.id LIMIT $3
+            WITH waiting AS MATERIALIZED (
+                -- Read whole and then sorted: ordered by id, the planner would walk the primary key past all that is settled.
+                SELECT h.id FROM human_issues h
+                WHERE h.state = 'open' AND h.id > $1
+                  AND ($2::bigint IS NULL OR (SELECT w.project_id FROM work_items w WHERE w.id = h.item_id) = $2)
+            )
+            SELECT id FROM waiting ORDER BY id LIMIT $3
             "#,
             filter.after.map_or(0, |issue| issue.0),
             filter.project.map(|id| id.0),
@@ -212,7 +215,9 @@ async fn waiting_items(connection: &mut PgConnection, items: &[i64]) -> Result<B
         WITH RECURSIVE waits(root, item_id) AS (
             SELECT DISTINCT id, id FROM unnest($1::bigint[]) AS t(id)
             UNION
-            SELECT w.root, g.item_id FROM waits w JOIN coordination_gates g ON g.upstream_id = w.item_id AND g.state = 'open'
+            -- OFFSET 0 keeps this a look into the index for each row; joined, the whole index would be read for each level.
+            SELECT w.root, g.item_id FROM waits w
+            CROSS JOIN LATERAL (SELECT c.item_id FROM coordination_gates c WHERE c.upstream_id = w.item_id AND c.state = 'open' OFFSET 0) g
         )
         SELECT root AS "root!", count(*) FILTER (WHERE item_id <> root) AS "n!"
         FROM (SELECT root, item_id FROM waits LIMIT $2) bounded GROUP BY root
@@ -235,8 +240,7 @@ pub(crate) async fn ask_about_gates(
     }
     let items: Vec<i64> = questions.iter().map(|one| one.item.0).collect();
     let gates: Vec<i64> = questions.iter().map(|one| one.gate.0).collect();
-    let texts: Vec<String> =
-        questions.iter().map(|one| display::many_lines(&one.text, QUESTION_MAX_CHARS)).collect();
+    let texts: Vec<String> = questions.iter().map(|one| display::many_lines(&one.text, QUESTION_MAX_CHARS)).collect();
     let options: Vec<Value> = questions.iter().map(|one| json!(one.options)).collect();
     let opened = sqlx::query!(
         r#"

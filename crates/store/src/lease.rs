@@ -122,7 +122,7 @@ impl Store {
             r#"
             WITH woken AS (
                 UPDATE work_items w SET wake_at = NULL
-                FROM (SELECT id FROM work_items WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+                FROM (SELECT id FROM work_items WHERE wake_at <= (SELECT clock_timestamp()) ORDER BY wake_at LIMIT $1
                       FOR NO KEY UPDATE SKIP LOCKED) due
                 WHERE w.id = due.id RETURNING w.id
             )

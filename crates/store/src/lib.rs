@@ -4,6 +4,7 @@
 //! anything but the database; rows are decoded strictly, and what can't be decoded is a typed error, never a default.
 
 pub mod apply;
+pub mod audit;
 pub mod bench;
 pub mod claim;
 pub mod connect;

@@ -20,7 +20,11 @@ pub(crate) fn hint(sought: &str, there: &[String], nothing: &str) -> String {
     near.sort();
     if let [(_, first), ..] = near.as_slice() {
         let names: Vec<&str> = near.iter().take(3).map(|(_, name)| name.as_str()).collect();
-        return if near.len() == 1 { format!("; did you mean {first}?") } else { format!("; did you mean one of {}?", names.join(", ")) };
+        return if near.len() == 1 {
+            format!("; did you mean {first}?")
+        } else {
+            format!("; did you mean one of {}?", names.join(", "))
+        };
     }
     let names: Vec<&str> = there.iter().take(MAX_NAMES).map(String::as_str).collect();
     let more = if there.len() > MAX_NAMES { ", …" } else { "" };

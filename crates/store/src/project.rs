@@ -212,7 +212,8 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             SELECT project_id AS "project_id!", phase::text AS "phase!", kind AS "kind!", count(*) AS "n!"
-            FROM (SELECT project_id, phase, 'queued' AS kind FROM work_items WHERE claim_class IS NOT NULL AND project_id = ANY($1)
+            FROM (SELECT project_id, (ARRAY['merge', 'review', 'build', 'spec']::phase[])[claim_class + 1] AS phase, 'queued' AS kind
+                  FROM work_items WHERE claim_class IS NOT NULL AND project_id = ANY($1)
                   UNION ALL
                   SELECT project_id, phase, 'running' FROM work_items WHERE lease_owner IS NOT NULL AND project_id = ANY($1)
                   UNION ALL
@@ -260,8 +261,9 @@ pub(crate) async fn resolve(connection: &mut PgConnection, name_or_id: &str) -> 
     if let Some(id) = found {
         return Ok(ProjectId(id));
     }
-    let there =
-        sqlx::query_scalar!("SELECT name FROM projects ORDER BY name LIMIT $1", MAX_PROJECTS).fetch_all(connection).await?;
+    let there = sqlx::query_scalar!("SELECT name FROM projects ORDER BY name LIMIT $1", MAX_PROJECTS)
+        .fetch_all(connection)
+        .await?;
     let hint = nearest::hint(name_or_id, &there, "none has been added yet");
     Err(StoreError::NotFound { what: "project", name: input::shown(name_or_id), hint })
 }

@@ -5,5 +5,8 @@
 
 pub mod database;
 pub mod handlers;
+pub mod ports;
+pub mod scene;
 
 pub use database::TestDb;
+pub use scene::Scene;

@@ -1,4 +1,5 @@
-//! The rule that only the store's `apply` writes an item's phase. It has no exception, not for tests either.
+//! The rule that only the store's `apply` writes an item's phase: its Rust side and the one database function that it calls. It has no
+//! exception, not for tests either.
 
 use super::scan::{Scan, has_word};
 use super::sql_write::{PhaseWrite, phase_writes};
@@ -7,8 +8,9 @@ use crate::tree::SourceFile;
 
 const RULE: &str = "phase-writer";
 
-/// The one writer, and the folder of its parts and tests.
-const WRITERS: [&str; 2] = ["crates/store/src/apply.rs", "crates/store/src/apply/"];
+/// The one writer, the folder of its parts and tests, and the database function that it calls.
+const WRITERS: [&str; 3] =
+    ["crates/store/src/apply.rs", "crates/store/src/apply/", "crates/store/migrations/0009_apply_moves.sql"];
 
 const SETTER: &str = "set_phase";
 

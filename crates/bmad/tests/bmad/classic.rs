@@ -127,6 +127,13 @@ fn a_status_further_down_is_none() {
 }
 
 #[test]
+fn a_quoted_status_is_one() {
+    let text = "# Story 1.1: First\n\n> **Epic:** One\n> **Status:** PLANNED\n";
+    let scan = Project::with_epics(TWO).story_file("1-1-first.md", text).scan();
+    assert_eq!(places(&scan, Code::UnknownStatus), [format!("{STORIES}/1-1-first.md:4")]);
+}
+
+#[test]
 fn an_odd_status_in_a_file_is_never_guessed() {
     let odd = "# Story 1.1: First\n\nStatus: ✅ Approved — done\n";
     let tracked = Project::with_epics(TWO).tracked("  1-1-first: review\n").story_file("1-1-first.md", odd).scan();

@@ -39,6 +39,7 @@ fn forms_of_the_label() {
         "**Dependencies**: Story 1.1",
         "**Prerequisites:** Story 1.1.",
         "- **Depends on:** Story 1.1",
+        "> **Depends on:** STORY-1.1",
         "Prerequisites: 1.1",
         "**Dependencies:**\n\n- Story 1.1 (the base)\n- None",
         "#### Dependencies\n\n- Story 1.1\n- React 18.2",

@@ -58,6 +58,17 @@ fn yaml_that_cannot_be_read_at_all_is_an_error_and_the_epics_stay() {
 }
 
 #[test]
+fn a_tracking_file_of_another_shape_is_an_error() {
+    let other = "epics:\n  epic-1:\n    status: done\n    stories:\n      1.1:\n        status: done\n";
+    for text in [other, "development_status:\n  - 1-1-first: done\n", "just text\n"] {
+        let scan = Project::with_epics(TWO).file(TRACKING, text).scan();
+        assert_eq!(places(&scan, Code::NoStatuses), [format!("{TRACKING}:1")], "{text}");
+    }
+    let empty = Project::with_epics(TWO).file(TRACKING, "project: x\ndevelopment_status:\n").scan();
+    assert!(places(&empty, Code::NoStatuses).is_empty());
+}
+
+#[test]
 fn a_key_that_appears_twice_keeps_the_further_status() {
     let project = Project::with_epics(TWO)
         .tracked("  1-1-first: review\n  1-1-first: backlog\n  1-2-second: done\n  1-2-second: gone\n");

@@ -160,7 +160,7 @@ fn show(out: &Output, event: &EventRow) -> Result<()> {
         (Some(project), None, _) => project.clone(),
         (None, None, _) => String::new(),
     };
-    let parts = [time::stamp(event.at), format!("{:<16}", event.kind), subject, data(&event.data)];
+    let parts = [time::stamp(event.at), format!("{:<19}", event.kind), subject, data(&event.data)];
     let line = display::one_line(parts.join("  ").trim_end(), 2_000);
     let line = out.width().map_or_else(|| line.clone(), |width| cut(&line, width));
     // The time is faint; it has a fixed length.

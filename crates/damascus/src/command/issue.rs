@@ -12,7 +12,7 @@ use damascus_store::issue::{Issue as IssueRow, IssueFilter};
 use super::decider::Decider;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::number::cell;
+use crate::output::number::{cell, of};
 use crate::output::table::{Cell, Column, Table};
 use crate::output::{fields, time};
 
@@ -155,7 +155,8 @@ fn picture(issue: &IssueRow) -> String {
         lines.push(("answer", format!("{answer} ({by})")));
     }
     if issue.waiting_items > 0 {
-        lines.push(("waiting", format!("{} more items wait for this one", issue.waiting_items)));
+        let n = i64::try_from(issue.waiting_items).unwrap_or(i64::MAX);
+        lines.push(("waiting", of(n, "more item", "more items")));
     }
     let mut text = fields::render(&lines);
     text.push('\n');

@@ -28,13 +28,9 @@ fn error(file: &str) -> String {
 
 #[test]
 fn a_flag_beats_a_variable_which_beats_the_file_which_beats_the_default() {
-    let concurrency =
-        |file, flags: &[_], variables: &[_]| load(file, flags, variables).unwrap().worker.concurrency;
-    let (file, flag, variable) = (
-        "[worker]\nconcurrency = 3",
-        [("worker.concurrency", "5")],
-        [("DAMASCUS_WORKER_CONCURRENCY", "4")],
-    );
+    let concurrency = |file, flags: &[_], variables: &[_]| load(file, flags, variables).unwrap().worker.concurrency;
+    let (file, flag, variable) =
+        ("[worker]\nconcurrency = 3", [("worker.concurrency", "5")], [("DAMASCUS_WORKER_CONCURRENCY", "4")]);
     assert_eq!(concurrency("", &[], &[]), 2);
     assert_eq!(concurrency(file, &[], &[]), 3);
     assert_eq!(concurrency("worker.concurrency = 3", &[], &[]), 3);
@@ -141,7 +137,13 @@ fn the_documentation_lists_exactly_the_keys() {
     for key in KEYS {
         let flag = key.flag.map_or(String::new(), |flag| format!("`{flag}`"));
         let default = if key.default.is_empty() { "not set".to_owned() } else { format!("`{}`", key.default) };
-        let row = format!("`{}` | `{}` | {flag} | {default} | {} ({})", key.name, key.variable, key.meaning, key.kind.expected());
+        let row = format!(
+            "`{}` | `{}` | {flag} | {default} | {} ({})",
+            key.name,
+            key.variable,
+            key.meaning,
+            key.kind.expected()
+        );
         rendered.push_str(&format!("| {row} |\n"));
     }
     if std::env::var_os("DAMASCUS_REGENERATE").is_some() {

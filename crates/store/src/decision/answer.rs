@@ -13,8 +13,8 @@ use super::{grant, move_on};
 use crate::decode::RowRef;
 use crate::gate::{self, Mark};
 use crate::issue::{self, Issue, IssueState};
-use crate::item::row::{self, LockedItem};
 use crate::item::Standing;
+use crate::item::row::{self, LockedItem};
 use crate::outbox::Fact;
 use crate::{Store, StoreError, claim, input, outbox};
 
@@ -178,7 +178,8 @@ fn choices(issue: &Issue) -> String {
     if issue.options.is_empty() {
         return String::new();
     }
-    let numbered: Vec<String> = issue.options.iter().enumerate().map(|(n, option)| format!("{}) {option}", n + 1)).collect();
+    let numbered: Vec<String> =
+        issue.options.iter().enumerate().map(|(n, option)| format!("{}) {option}", n + 1)).collect();
     format!("; choose from {}", numbered.join(", "))
 }
 

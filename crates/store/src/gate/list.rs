@@ -148,13 +148,15 @@ async fn closed_ids(
     limit: i64,
 ) -> Result<Vec<i64>, StoreError> {
     let states: Vec<&str> = states.iter().map(|state| state.name()).collect();
-    // The first condition makes the index on closed gates fit; the project is looked up by key for each of them.
+    // All that is closed is read and then sorted: the order of the ids would tempt the planner to walk the primary key past what is settled.
     let ids = sqlx::query_scalar!(
         r#"
-        SELECT g.id FROM coordination_gates g
-        WHERE g.state IN ('open', 'expired') AND g.state = ANY($1::text[]::gate_state[]) AND g.id > $2
-          AND ($3::bigint IS NULL OR (SELECT w.project_id FROM work_items w WHERE w.id = g.item_id) = $3)
-        ORDER BY g.id LIMIT $4
+        WITH closed AS MATERIALIZED (
+            SELECT g.id FROM coordination_gates g
+            WHERE g.state IN ('open', 'expired') AND g.state = ANY($1::text[]::gate_state[]) AND g.id > $2
+              AND ($3::bigint IS NULL OR (SELECT w.project_id FROM work_items w WHERE w.id = g.item_id) = $3)
+        )
+        SELECT id FROM closed ORDER BY id LIMIT $4
         "#,
         &states as _,
         after,

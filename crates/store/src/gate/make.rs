@@ -164,8 +164,12 @@ pub(crate) async fn make(connection: &mut PgConnection, gates: &[GateToMake]) ->
         | GateCondition::RefContains { .. }
         | GateCondition::Timer { .. } => false,
     };
-    let look: Vec<GateId> =
-        made.iter().zip(gates).filter(|(one, gate)| one.created && needs_a_look(gate)).map(|(one, _)| one.gate).collect();
+    let look: Vec<GateId> = made
+        .iter()
+        .zip(gates)
+        .filter(|(one, gate)| one.created && needs_a_look(gate))
+        .map(|(one, _)| one.gate)
+        .collect();
     settle::settle(connection, &look).await?;
     Ok(made)
 }
@@ -210,8 +214,10 @@ async fn refuse_cycles(
         WITH RECURSIVE reached(item_id) AS (
             SELECT unnest($1::bigint[])
             UNION
+            -- OFFSET 0 keeps this a look into the index for each row; joined, the whole index might be read for each level.
             SELECT g.upstream_id FROM reached r
-            JOIN coordination_gates g ON g.item_id = r.item_id AND g.state IN ('open', 'expired') AND g.upstream_id IS NOT NULL
+            CROSS JOIN LATERAL (SELECT c.upstream_id FROM coordination_gates c
+                                WHERE c.item_id = r.item_id AND c.state IN ('open', 'expired') AND c.upstream_id IS NOT NULL OFFSET 0) g
         )
         SELECT g.item_id, g.upstream_id AS "upstream_id!" FROM reached r
         JOIN coordination_gates g ON g.item_id = r.item_id AND g.state IN ('open', 'expired') AND g.upstream_id IS NOT NULL

@@ -110,7 +110,10 @@ impl Store {
         if marked.is_empty() {
             tx.rollback().await?;
             let found = self.gate(gate).await?;
-            return Err(StoreError::Conflict(format!("gate {gate} is {} already; {} is let through", found.state, found.item)));
+            return Err(StoreError::Conflict(format!(
+                "gate {gate} is {} already; {} is let through",
+                found.state, found.item
+            )));
         }
         claim::announce_work(&mut tx).await?;
         tx.commit().await?;
@@ -136,7 +139,8 @@ pub(crate) async fn reopen(
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(row) = reopened {
-        let data = BTreeMap::from([("gate_id", json!(gate)), ("phase", json!(row.phase)), ("deadline", json!(deadline))]);
+        let data =
+            BTreeMap::from([("gate_id", json!(gate)), ("phase", json!(row.phase)), ("deadline", json!(deadline))]);
         outbox::tell(connection, &[Fact { item: ItemId(row.item_id), kind: "gate.opened", data: json!(data) }]).await?;
     }
     Ok(())

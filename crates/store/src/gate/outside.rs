@@ -2,7 +2,7 @@
 //!
 //! Invariant: such a gate stays open until somebody reports what was seen; nothing here asks a forge.
 
-use damascus_core::{GateCondition, GateId, GateKind, GateState, ItemId, Named as _};
+use damascus_core::{GateCondition, GateId, GateKind, GateState, ItemId, Named as _, display};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +16,9 @@ use crate::{Store, StoreError, claim};
 const BATCH: i64 = 256;
 /// How many batches one report satisfies.
 const MAX_BATCHES: usize = 1_000;
+
+/// How long a text within evidence may be, in characters; more is cut.
+const EVIDENCE_MAX_CHARS: usize = 4_000;
 
 /// A condition that somebody should look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +73,7 @@ impl Store {
             }
         };
         let condition = written(&clean(seen.clone())?)?;
+        let evidence = safe(evidence);
         let mut satisfied = 0;
         for _ in 0..MAX_BATCHES {
             let found = sqlx::query!(
@@ -105,5 +109,18 @@ impl Store {
             }
         }
         Ok(satisfied)
+    }
+}
+
+/// Evidence as it is stored: without control characters in its texts.
+fn safe(evidence: &Value) -> Value {
+    match evidence {
+        Value::String(text) => Value::String(display::many_lines(text, EVIDENCE_MAX_CHARS)),
+        Value::Array(values) => Value::Array(values.iter().map(safe).collect()),
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| (display::one_line(name, EVIDENCE_MAX_CHARS), safe(value));
+            Value::Object(fields.iter().map(field).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => evidence.clone(),
     }
 }

@@ -77,12 +77,16 @@ pub(super) async fn settle(connection: &mut PgConnection, gates: &[GateId]) -> R
     .await?;
     row::lock(connection, &involved.into_iter().map(ItemId).collect::<Vec<_>>()).await?;
     let due = due(connection, &ids).await?;
-    let (mut marks, mut questions, mut overtaken, mut swept) = (Vec::new(), Vec::new(), Vec::new(), GateSweep::default());
+    let (mut marks, mut questions, mut overtaken, mut swept) =
+        (Vec::new(), Vec::new(), Vec::new(), GateSweep::default());
     for gate in &due {
         match gate.action.as_str() {
             "drop" => {
                 swept.dropped += 1;
-                marks.push(gate.mark(GateState::Waived, json!({ "by": "damascus", "why": format!("the item is {}", gate.item_phase) })));
+                marks.push(gate.mark(
+                    GateState::Waived,
+                    json!({ "by": "damascus", "why": format!("the item is {}", gate.item_phase) }),
+                ));
             }
             "satisfy" => {
                 swept.satisfied += 1;
@@ -175,6 +179,11 @@ impl Due {
         } else {
             &["waive", "cancel", "wait"]
         };
-        Ok(GateQuestion { gate, item: ItemId(self.item_id), text, options: options.iter().map(|&o| o.to_owned()).collect() })
+        Ok(GateQuestion {
+            gate,
+            item: ItemId(self.item_id),
+            text,
+            options: options.iter().map(|&o| o.to_owned()).collect(),
+        })
     }
 }

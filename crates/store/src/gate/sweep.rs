@@ -68,7 +68,7 @@ impl Store {
         let mut swept = GateSweep::default();
         for _ in 0..MAX_BATCHES {
             let found = sqlx::query_scalar!(
-                r#"SELECT id FROM coordination_gates WHERE state = 'open' AND least(due_at, deadline) <= clock_timestamp()
+                r#"SELECT id FROM coordination_gates WHERE state = 'open' AND least(due_at, deadline) <= (SELECT clock_timestamp())
                    ORDER BY least(due_at, deadline) LIMIT $1"#,
                 i64::try_from(BATCH).unwrap_or(i64::MAX),
             )

@@ -16,6 +16,8 @@ use crate::{Store, StoreError};
 
 /// The most items of a page.
 pub const MAX_PAGE: usize = 500;
+/// How often a page that a filter left short is continued before it is given as it is.
+const MAX_WINDOWS: usize = 5;
 
 /// Which items to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,13 +100,23 @@ impl Store {
     /// [`StoreError::Database`], [`StoreError::Inconsistent`].
     pub async fn items(&self, filter: &ItemFilter) -> Result<ItemPage, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let ids: Vec<i64> = filter.found().build_query_scalar().fetch_all(&mut *connection).await?;
-        let next = if ids.len() == filter.page() {
-            ids.last().copied()
-        } else {
-            // The page is short: either this was all, or the filter left out much of what was looked at.
-            filter.looked_until().build_query_scalar::<Option<i64>>().fetch_one(&mut *connection).await?
-        };
+        let (mut ids, mut next, mut filter) = (Vec::new(), None, filter.clone());
+        for _ in 0..MAX_WINDOWS {
+            let found: Vec<i64> = filter.found().build_query_scalar().fetch_all(&mut *connection).await?;
+            let missing = filter.page() - found.len();
+            ids.extend(found);
+            next = if missing == 0 {
+                ids.last().copied()
+            } else {
+                // Either this was all, or the filter left out much of what was looked at.
+                filter.looked_until().build_query_scalar::<Option<i64>>().fetch_one(&mut *connection).await?
+            };
+            if missing == 0 || next.is_none() {
+                break;
+            }
+            filter.after = next.map(ItemId);
+            filter.limit = missing;
+        }
         let mut items = summaries(&mut connection, &ids).await?;
         if filter.newest_first {
             items.reverse();

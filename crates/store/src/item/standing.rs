@@ -193,7 +193,10 @@ impl Standing {
     /// Whether the item goes on only when a person does something.
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
-        matches!(self, Self::AwaitingHuman { .. } | Self::Blocked { .. } | Self::Held { .. } | Self::ProjectPaused { .. })
+        matches!(
+            self,
+            Self::AwaitingHuman { .. } | Self::Blocked { .. } | Self::Held { .. } | Self::ProjectPaused { .. }
+        )
     }
 }
 

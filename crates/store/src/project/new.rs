@@ -21,6 +21,9 @@ const REPO_MAX_CHARS: usize = 1_024;
 const BRANCH_MAX_CHARS: usize = 255;
 /// The largest limit of attempts, failures and moves.
 const MAX_LIMIT: i64 = 1_000;
+/// The longest first wait after a failure of the surroundings, and the longest at all: an hour, a day.
+const MAX_BACKOFF_BASE_MS: i64 = 3_600_000;
+const MAX_BACKOFF_CAP_MS: i64 = 86_400_000;
 
 /// A project to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +87,8 @@ impl NewProject {
         ] {
             input::within(field, limit, 1, MAX_LIMIT)?;
         }
+        input::within("backoff.base_ms", self.backoff.base_ms, 1, MAX_BACKOFF_BASE_MS)?;
+        input::within("backoff.cap_ms", self.backoff.cap_ms, 1, MAX_BACKOFF_CAP_MS)?;
         checked_concurrency(self.concurrency)?;
         for (field, prefix, name) in
             [("agent_lane", "agent:", &self.agent_lane), ("provider_lane", "provider:", &self.provider_lane)]
@@ -127,7 +132,8 @@ fn check_repo(forge: ForgeKind, repo: &str) -> Result<(), StoreError> {
 /// The rules of git for the name of a branch, as far as they guard what is put together with it.
 fn check_branch(branch: &str) -> Result<(), StoreError> {
     input::word("base_branch", branch, BRANCH_MAX_CHARS)?;
-    let bad_part = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock") || part.ends_with('.');
+    let bad_part =
+        |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock") || part.ends_with('.');
     if branch.starts_with('-')
         || branch.contains("..")
         || branch.contains("@{")
@@ -241,6 +247,7 @@ mod tests {
         assert!(said(|p| p.base_branch = "--upload-pack=x".into()).starts_with("base_branch: "));
         assert!(said(|p| p.base_branch = "a..b".into()).starts_with("base_branch: "));
         assert!(said(|p| p.max_attempts = 0).starts_with("max_attempts: is 0"));
+        assert!(said(|p| p.backoff.base_ms = 0).starts_with("backoff.base_ms: is 0"));
         assert!(said(|p| p.concurrency = Some(0)).starts_with("concurrency: is 0"));
         assert!(said(|p| p.agent_lane = "claude".into()).starts_with("agent_lane: "));
         assert!(said(|p| p.provider_lane = "provider:".into()).starts_with("provider_lane: "));

@@ -32,14 +32,24 @@ async fn an_item_goes_on_when_its_last_question_is_answered() {
     assert!(matches!(second.standing, Standing::Ready { phase: WorkPhase::Spec, .. }), "{:?}", second.standing);
 
     let given = scene.store().answers_of(item).await.unwrap();
-    let given: Vec<_> = given.iter().map(|one| (one.question.as_str(), one.answer.as_str(), one.answered_by.as_str())).collect();
+    let given: Vec<_> =
+        given.iter().map(|one| (one.question.as_str(), one.answer.as_str(), one.answered_by.as_str())).collect();
     assert_eq!(given, [("Which colour?", "Blue", "ada"), ("Why?", "because[2J\nso", "bob")]);
     for issue in issues {
         assert_eq!(scene.store().issue(issue).await.unwrap().state, IssueState::Answered, "it stays answered");
     }
     assert_eq!(
         scene.events(item).await,
-        ["work.created", "run.started", "work.awaiting_human", "issue.opened", "issue.opened", "issue.answered", "issue.answered", "work.resumed"]
+        [
+            "work.created",
+            "run.started",
+            "work.awaiting_human",
+            "issue.opened",
+            "issue.opened",
+            "issue.answered",
+            "issue.answered",
+            "work.resumed"
+        ]
     );
 }
 
@@ -54,11 +64,17 @@ async fn an_answer_must_be_an_option_unless_it_says_that_it_is_none() {
         async move { store.answer(issue, &Answer::new(text, "ada")).await.unwrap_err().to_string() }
     };
     let options = "; choose from 1) Red, 2) Blue";
-    assert_eq!(said("Green").await, format!("answer: \"Green\" is none of the options{options}, or say that it is free text"));
+    assert_eq!(
+        said("Green").await,
+        format!("answer: \"Green\" is none of the options{options}, or say that it is free text")
+    );
     assert!(said("3").await.starts_with("answer: \"3\" is none"));
     assert!(said("0").await.starts_with("answer: \"0\" is none"));
     assert_eq!(said(" \u{7} ").await, format!("answer: is empty{options}"));
-    assert_eq!(scene.store().answer(issue, &Answer::new("Red", "")).await.unwrap_err().to_string(), "by: is empty; say who decides");
+    assert_eq!(
+        scene.store().answer(issue, &Answer::new("Red", "")).await.unwrap_err().to_string(),
+        "by: is empty; say who decides"
+    );
     assert_eq!(scene.store().answer(issue, &free("Green")).await.unwrap().answer, "Green");
 }
 
@@ -120,7 +136,10 @@ async fn what_is_not_parked_is_not_retried_and_the_refusal_says_what_it_does() {
     let lease = scene.lease(item).await;
     let running = scene.store().retry(item, None, "ada").await.unwrap_err();
     let worker = scene.worker;
-    assert_eq!(running.to_string(), format!("{name} can't be retried: it is being run in spec by worker {worker} (run {})", lease.run));
+    assert_eq!(
+        running.to_string(),
+        format!("{name} can't be retried: it is being run in spec by worker {worker} (run {})", lease.run)
+    );
     scene.store().cancel(item, "ada", "no need").await.unwrap();
     let ended = scene.store().cancel(item, "ada", "").await.unwrap_err();
     assert_eq!(ended.to_string(), format!("{name} can't be cancelled: it was given up"));
@@ -140,7 +159,10 @@ async fn a_run_that_a_decision_overtook_changes_nothing() {
     let shown = scene.store().item(item).await.unwrap();
     assert_eq!((shown.runs.len(), shown.runs[0].ended.as_str()), (1, "superseded"));
     let decided = shown.events.iter().find(|event| event.kind == "work.decided").unwrap();
-    assert_eq!(decided.data, serde_json::json!({ "decision": "cancel", "by": "ada", "detail": { "why": "changed our mind" } }));
+    assert_eq!(
+        decided.data,
+        serde_json::json!({ "decision": "cancel", "by": "ada", "detail": { "why": "changed our mind" } })
+    );
 }
 
 #[tokio::test]
@@ -155,7 +177,10 @@ async fn a_retry_closes_what_was_asked_and_grants_attempts() {
     scene.block(item).await;
     let Standing::Blocked { reason, resume, .. } = scene.standing(item).await else { panic!() };
     assert_eq!((reason, resume), (BlockReason::AttemptsSpent, WorkPhase::Build));
-    assert_eq!(damascus_core::EventKind::Retried.name(), Event::Retried { attempts: std::num::NonZeroU16::MIN }.kind().name());
+    assert_eq!(
+        damascus_core::EventKind::Retried.name(),
+        Event::Retried { attempts: std::num::NonZeroU16::MIN }.kind().name()
+    );
 }
 
 #[tokio::test]
@@ -169,12 +194,16 @@ async fn open_issues_are_listed_with_what_waits_for_them() {
     scene.run(item, asked(&[("Which?", &["x"])])).await;
     scene.run(alone, asked(&[("What?", &[])])).await;
     let issues = scene.store().open_issues(&IssueFilter::default()).await.unwrap();
-    let shown: Vec<_> = issues.iter().map(|one| (one.item.as_str(), one.question.as_str(), one.waiting_items)).collect();
+    let shown: Vec<_> =
+        issues.iter().map(|one| (one.item.as_str(), one.question.as_str(), one.waiting_items)).collect();
     assert_eq!(shown, [("demo/a", "Which?", 3), ("demo/z", "What?", 0)]);
     let next = IssueFilter { after: Some(issues[0].id), project: Some(scene.project), limit: 1 };
     assert_eq!(scene.store().open_issues(&next).await.unwrap(), issues[1..]);
     let other = IssueFilter { project: Some(damascus_core::ProjectId(4711)), ..IssueFilter::default() };
     assert_eq!(scene.store().open_issues(&other).await.unwrap(), []);
     assert_eq!(scene.store().item(item).await.unwrap().item.phase, Phase::AwaitingHuman);
-    assert!(matches!(scene.run(scene.store().resolve_item("b").await.unwrap(), failed(Failure::SpecInvalid)).await, Standing::Ready { .. }));
+    assert!(matches!(
+        scene.run(scene.store().resolve_item("b").await.unwrap(), failed(Failure::SpecInvalid)).await,
+        Standing::Ready { .. }
+    ));
 }

@@ -30,7 +30,9 @@ async fn an_item_waits_for_another_and_goes_on_when_that_has_merged() {
     let scene = Scene::new().await;
     let (a, b) = (scene.item("a").await, scene.item_after("b", &["a"]).await);
     let standing = scene.pass(b).await;
-    let Standing::WaitingForGates { phase: WorkPhase::Build, gates, more: 0 } = &standing else { panic!("{standing:?}") };
+    let Standing::WaitingForGates { phase: WorkPhase::Build, gates, more: 0 } = &standing else {
+        panic!("{standing:?}")
+    };
     assert_eq!(gates[0].upstream.as_ref().map(|up| up.name.as_str()), Some("demo/a"));
     assert_eq!(standing.explain(), format!("may not enter build before demo/a (#{a}, now spec) is merged"));
     scene.merge(a).await;
@@ -40,7 +42,10 @@ async fn an_item_waits_for_another_and_goes_on_when_that_has_merged() {
     let Standing::Merged { landing, commit, .. } = scene.standing(a).await else { panic!() };
     assert_eq!(settled[0].state, GateState::Satisfied);
     assert_eq!(settled[0].evidence, Some(json!({ "landing_id": landing, "commit": commit })));
-    assert_eq!(scene.events(b).await, ["work.created", "gate.opened", "run.started", "work.advanced", "gate.satisfied"]);
+    assert_eq!(
+        scene.events(b).await,
+        ["work.created", "gate.opened", "run.started", "work.advanced", "gate.satisfied"]
+    );
     assert_eq!(scene.store().gates(&GateFilter::default()).await.unwrap(), []);
 }
 
@@ -57,7 +62,10 @@ async fn what_holds_already_is_satisfied_from_the_start_and_the_same_gate_is_mad
     let again = scene.store().create_gates(&[(b, merged(a))]).await.unwrap();
     assert_eq!((again[0].gate, again[0].created, again[0].state), (made[0].gate, false, GateState::Satisfied));
     assert!(matches!(scene.standing(b).await, Standing::Ready { .. }));
-    assert_eq!(scene.events(b).await, ["work.created", "gate.opened", "gate.satisfied", "gate.opened", "gate.satisfied"]);
+    assert_eq!(
+        scene.events(b).await,
+        ["work.created", "gate.opened", "gate.satisfied", "gate.opened", "gate.satisfied"]
+    );
 }
 
 #[tokio::test]
@@ -122,7 +130,8 @@ async fn a_gate_on_a_phase_that_is_past_is_made_with_a_warning() {
         scene.pass(b).await;
     }
     let made = scene.store().create_gates(&[(b, merged(a))]).await.unwrap();
-    let expected = format!("demo/b (#{b}) is in review already; a gate on build holds it only if it comes back to build");
+    let expected =
+        format!("demo/b (#{b}) is in review already; a gate on build holds it only if it comes back to build");
     assert_eq!(made[0].warning.as_deref(), Some(expected.as_str()));
     assert!(matches!(scene.standing(b).await, Standing::Ready { phase: WorkPhase::Review, .. }));
     let ahead = gate(WorkPhase::Review, GateCondition::ItemMerged { item: a });
@@ -142,7 +151,10 @@ async fn gates_are_waived_and_approved_by_name() {
     let issue = &scene.store().item(b).await.unwrap().open_issues[0];
     assert_eq!(issue.question, format!("Gate {human} waits for your approval: Is the licence[2J cleared?"));
     let error = scene.store().approve_gate(on_a, "ada", "").await.unwrap_err();
-    assert_eq!(error.to_string(), format!("gate {on_a} is of kind item_merged, which nobody can approve; waive it instead"));
+    assert_eq!(
+        error.to_string(),
+        format!("gate {on_a} is of kind item_merged, which nobody can approve; waive it instead")
+    );
     let approved = scene.store().approve_gate(human, "ada", "asked legal").await.unwrap();
     assert_eq!(approved.evidence, Some(json!({ "by": "ada", "note": "asked legal" })));
     assert_eq!(scene.store().item(b).await.unwrap().open_issues.len(), 0, "the question goes with its gate");
@@ -151,7 +163,10 @@ async fn gates_are_waived_and_approved_by_name() {
     assert!(matches!(scene.standing(b).await, Standing::Ready { .. }));
     let twice = scene.store().waive_gate(on_a, "bob", "").await.unwrap_err();
     assert_eq!(twice.to_string(), format!("gate {on_a} is waived already; demo/b is let through"));
-    assert_eq!(scene.store().waive_gate(GateId(4711), "bob", "").await.unwrap_err().to_string(), "there is no gate 4711");
+    assert_eq!(
+        scene.store().waive_gate(GateId(4711), "bob", "").await.unwrap_err().to_string(),
+        "there is no gate 4711"
+    );
     assert_eq!(
         scene.events(b).await,
         ["work.created", "gate.opened", "issue.opened", "gate.opened", "gate.satisfied", "issue.closed", "gate.waived"]
@@ -164,20 +179,30 @@ async fn what_is_seen_outside_satisfies_every_gate_that_waits_for_it() {
     let (a, b) = (scene.item("a").await, scene.item("b").await);
     let contract = |version| GateCondition::ContractPublished { name: "billing".to_owned(), version };
     let pr = |number| GateCondition::PrMerged { repo: "team/demo".to_owned(), number };
-    let contains = GateCondition::RefContains { repo: "team/lib".to_owned(), reference: "refs/heads/main".to_owned(), commit: CommitId::filled(b'a') };
+    let contains = GateCondition::RefContains {
+        repo: "team/lib".to_owned(),
+        reference: "refs/heads/main".to_owned(),
+        commit: CommitId::filled(b'a'),
+    };
     let mut gates = Vec::new();
-    for (item, condition) in [(a, contract(1)), (b, contract(2)), (b, contract(3)), (a, pr(7)), (a, pr(8)), (b, contains.clone())] {
+    for (item, condition) in
+        [(a, contract(1)), (b, contract(2)), (b, contract(3)), (a, pr(7)), (a, pr(8)), (b, contains.clone())]
+    {
         gates.push(make(&scene, item, gate(WorkPhase::Spec, condition)).await);
     }
     assert_eq!(scene.store().sweep_gates().await.unwrap(), GateSweep::default(), "no sweep guesses what is outside");
     let listed = scene.store().open_conditions(GateKind::PrMerged, gates[3]).await.unwrap();
-    assert_eq!(listed.iter().map(|one| (one.gate, one.item, &one.condition)).collect::<Vec<_>>(), [(gates[4], a, &pr(8))]);
+    assert_eq!(
+        listed.iter().map(|one| (one.gate, one.item, &one.condition)).collect::<Vec<_>>(),
+        [(gates[4], a, &pr(8))]
+    );
 
-    let seen = json!({ "where": "the wiki" });
+    let seen = json!({ "where": ["the\u{1b}[2J wiki"] });
     assert_eq!(scene.store().report_condition(&contract(2), &seen).await.unwrap(), 2, "version 2 is also at least 1");
     assert_eq!(scene.store().report_condition(&contract(2), &seen).await.unwrap(), 0);
     assert_eq!(scene.store().report_condition(&pr(7), &seen).await.unwrap(), 1);
     assert_eq!(scene.store().report_condition(&contains, &seen).await.unwrap(), 1);
+    assert_eq!(scene.store().gate(gates[0]).await.unwrap().evidence, Some(json!({ "where": ["the[2J wiki"] })));
     let open = scene.store().gates(&GateFilter::default()).await.unwrap();
     assert_eq!(open.iter().map(|gate| gate.id).collect::<Vec<_>>(), [gates[2], gates[4]]);
     let error = scene.store().report_condition(&GateCondition::ItemMerged { item: a }, &seen).await.unwrap_err();
@@ -200,14 +225,24 @@ async fn timers_come_due_and_deadlines_pass() {
     let swept = scene.store().sweep_gates().await.unwrap();
     assert_eq!(swept, GateSweep { satisfied: 2, expired: 2, asked: 2, ..GateSweep::default() });
     assert!(scene.store().sweep_gates().await.unwrap().is_empty(), "once");
-    for (id, state) in [(due, GateState::Satisfied), (in_time, GateState::Satisfied), (late, GateState::Expired), (never, GateState::Expired)] {
+    for (id, state) in [
+        (due, GateState::Satisfied),
+        (in_time, GateState::Satisfied),
+        (late, GateState::Expired),
+        (never, GateState::Expired),
+    ] {
         assert_eq!(scene.store().gate(id).await.unwrap().state, state, "gate {id}");
     }
     assert!(matches!(scene.standing(a).await, Standing::Ready { .. }));
     assert!(matches!(scene.standing(b).await, Standing::WaitingForGates { .. }), "what expired stays closed");
     let asked = scene.store().item(b).await.unwrap().open_issues;
-    let expected = format!("This item waits until demo/a (#{a}, now spec) is merged, and the deadline of gate {never} has passed.");
-    assert_eq!(asked.iter().map(|issue| issue.question.as_str()).find(|text| text.contains("demo/a")), Some(expected.as_str()));
+    let expected = format!(
+        "This item waits until demo/a (#{a}, now spec) is merged, and the deadline of gate {never} has passed."
+    );
+    assert_eq!(
+        asked.iter().map(|issue| issue.question.as_str()).find(|text| text.contains("demo/a")),
+        Some(expected.as_str())
+    );
 
     // The merge comes too late: a person has been asked, and decides.
     scene.merge(a).await;
@@ -224,7 +259,10 @@ async fn an_item_that_ends_leaves_no_closed_gate_behind() {
     scene.store().cancel(b, "ada", "").await.unwrap();
     assert_eq!(scene.store().gates(&GateFilter::default()).await.unwrap(), []);
     let left = scene.store().gates(&GateFilter { item: Some(b), ..GateFilter::default() }).await.unwrap();
-    assert_eq!((left[0].state, left[0].evidence.clone()), (GateState::Waived, Some(json!({ "by": "damascus", "why": "the item is cancelled" }))));
+    assert_eq!(
+        (left[0].state, left[0].evidence.clone()),
+        (GateState::Waived, Some(json!({ "by": "damascus", "why": "the item is cancelled" })))
+    );
     scene.merge(a).await;
     assert!(scene.store().sweep_gates().await.unwrap().is_empty());
 }

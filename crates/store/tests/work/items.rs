@@ -168,15 +168,31 @@ async fn a_held_item_finishes_its_run_and_is_then_left_alone() {
     let lease = scene.lease(item).await;
     let standing = scene.store().hold(item, "ada", "not before\u{1b}[2J the release").await.unwrap();
     assert!(matches!(standing, Standing::Running { phase: WorkPhase::Spec, .. }), "{standing:?}");
-    scene.report(&lease, damascus_core::RunReport::free(damascus_core::Outcome::Pass(damascus_testkit::handlers::proof(WorkPhase::Spec)))).await;
+    scene
+        .report(
+            &lease,
+            damascus_core::RunReport::free(damascus_core::Outcome::Pass(damascus_testkit::handlers::proof(
+                WorkPhase::Spec,
+            ))),
+        )
+        .await;
     let Standing::Held { phase, by, why, .. } = scene.standing(item).await else { panic!() };
-    assert_eq!((phase, by.as_deref(), why.as_deref()), (WorkPhase::Build, Some("ada"), Some("not before[2J the release")));
+    assert_eq!(
+        (phase, by.as_deref(), why.as_deref()),
+        (WorkPhase::Build, Some("ada"), Some("not before[2J the release"))
+    );
     assert_eq!(scene.store().claim(&scene.request(8)).await.unwrap(), []);
 
     scene.store().hold(item, "ada", "again").await.unwrap();
-    assert!(matches!(scene.store().release(item, "ada").await.unwrap(), Standing::Ready { phase: WorkPhase::Build, .. }));
+    assert!(matches!(
+        scene.store().release(item, "ada").await.unwrap(),
+        Standing::Ready { phase: WorkPhase::Build, .. }
+    ));
     scene.store().release(item, "ada").await.unwrap();
-    assert_eq!(scene.events(item).await, ["work.created", "run.started", "work.held", "work.advanced", "work.released"]);
+    assert_eq!(
+        scene.events(item).await,
+        ["work.created", "run.started", "work.held", "work.advanced", "work.released"]
+    );
     scene.store().cancel(item, "ada", "").await.unwrap();
     let error = scene.store().hold(item, "ada", "").await.unwrap_err();
     assert_eq!(error.to_string(), format!("demo/a (#{item}) is cancelled and can't be held"));
@@ -199,7 +215,11 @@ async fn a_story_is_revised_until_its_item_ends_and_nothing_else_changes() {
     };
     let changed = scene.store().revise_stories(&[revised(open, b'b'), revised(ended, b'b')]).await.unwrap();
     assert_eq!(changed, [open]);
-    assert_eq!(scene.store().revise_stories(&[revised(open, b'b')]).await.unwrap(), [], "the same text changes nothing");
+    assert_eq!(
+        scene.store().revise_stories(&[revised(open, b'b')]).await.unwrap(),
+        [],
+        "the same text changes nothing"
+    );
     let shown = scene.store().item(open).await.unwrap();
     assert_eq!((shown.item.title.as_str(), shown.item.phase), ("New title", Phase::Build));
     assert_eq!(scene.events(open).await.last().map(String::as_str), Some("work.revised"));

@@ -28,7 +28,10 @@ async fn filters_choose_and_order() {
     assert_eq!(keys(&scene, ItemFilter { newest_first: true, ..all.clone() }).await, ["e", "d", "c-50%_off", "b", "a"]);
     assert_eq!(keys(&scene, ItemFilter { project: Some(shop), ..all.clone() }).await, ["e"]);
     assert_eq!(keys(&scene, ItemFilter::open()).await, ["c-50%_off", "d", "e"]);
-    assert_eq!(keys(&scene, ItemFilter { project: Some(scene.project), ..ItemFilter::open() }).await, ["c-50%_off", "d"]);
+    assert_eq!(
+        keys(&scene, ItemFilter { project: Some(scene.project), ..ItemFilter::open() }).await,
+        ["c-50%_off", "d"]
+    );
     let of = |phases: &[Phase]| ItemFilter { phases: phases.to_vec(), ..ItemFilter::default() };
     assert_eq!(keys(&scene, of(&[Phase::Merged])).await, ["a"]);
     assert_eq!(keys(&scene, of(&[Phase::Cancelled])).await, ["b"]);

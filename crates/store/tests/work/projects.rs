@@ -1,6 +1,9 @@
 //! Projects and lanes.
 
+use damascus_core::Named;
 use damascus_store::StoreError;
+use damascus_store::issue::IssueState;
+use damascus_store::item::StorySource;
 use damascus_store::lane::LaneKind;
 use damascus_store::project::{ForgeKind, NewProject};
 use serde_json::json;
@@ -143,7 +146,8 @@ async fn a_closed_lane_is_opened_by_hand() {
     let scene = Scene::new().await;
     let item = scene.item("a").await;
     let lease = scene.lease(item).await;
-    let refused = damascus_core::Outcome::RateLimited { reopen_after_ms: Some(3_600_000), detail: "quota\u{1b}[0m".to_owned() };
+    let refused =
+        damascus_core::Outcome::RateLimited { reopen_after_ms: Some(3_600_000), detail: "quota\u{1b}[0m".to_owned() };
     scene.report(&lease, damascus_core::RunReport::free(refused)).await;
 
     let other = scene.item("b").await;
@@ -158,4 +162,28 @@ async fn a_closed_lane_is_opened_by_hand() {
     assert!(!scene.store().open_lane("provider:gateway", "ada").await.unwrap());
     assert!(matches!(scene.standing(other).await, damascus_store::item::Standing::Ready { .. }));
     assert!(scene.store().lanes().await.unwrap().iter().all(|lane| lane.open && lane.closed_reason.is_none()));
+}
+
+#[tokio::test]
+async fn the_closed_sets_of_the_database_are_those_of_the_store() {
+    fn names<T: Named>() -> Vec<&'static str> {
+        T::ALL.iter().map(|value| value.name()).collect()
+    }
+    let scene = Scene::new().await;
+    let mut connection = scene.db.connect().await;
+    for (of, expected) in [
+        ("forge_kind", names::<ForgeKind>()),
+        ("lane_kind", names::<LaneKind>()),
+        ("issue_state", names::<IssueState>()),
+        ("story_source", names::<StorySource>()),
+    ] {
+        let labels: Vec<String> = sqlx::query_scalar(
+            "SELECT enumlabel::text FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid WHERE t.typname = $1 ORDER BY enumsortorder",
+        )
+        .bind(of)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(labels, expected, "type {of}");
+    }
 }

@@ -15,7 +15,8 @@ async fn leases_in_merge(scene: &Scene, items: &[ItemId]) -> Vec<Lease> {
     scene.store().set_lane_concurrency("landing:demo", None).await.unwrap();
     for _ in 0..3 {
         let leases = scene.store().claim(&scene.request(512)).await.unwrap();
-        let (ours, others): (Vec<Lease>, Vec<Lease>) = leases.into_iter().partition(|lease| items.contains(&lease.item));
+        let (ours, others): (Vec<Lease>, Vec<Lease>) =
+            leases.into_iter().partition(|lease| items.contains(&lease.item));
         assert_eq!(ours.len(), items.len());
         let back: Vec<_> = others.iter().map(|lease| (lease.item, lease.epoch)).collect();
         scene.store().hand_back(scene.worker, &back).await.unwrap();
@@ -56,7 +57,8 @@ async fn two_upstreams_that_merge_at_the_same_moment_always_let_the_third_go_on(
         }
         let done = merging.join_all().await;
         assert_eq!(done.iter().map(|swept| swept.satisfied).sum::<u64>(), 2, "round {n}");
-        let gates = scene.store().gates(&GateFilter { item: Some(downstream[n]), ..GateFilter::default() }).await.unwrap();
+        let gates =
+            scene.store().gates(&GateFilter { item: Some(downstream[n]), ..GateFilter::default() }).await.unwrap();
         assert!(gates.iter().all(|gate| !gate.state.is_closed()));
         let standing = scene.pass(downstream[n]).await;
         assert!(matches!(standing, Standing::Ready { phase: WorkPhase::Build, .. }), "round {n}: {standing:?}");
@@ -98,7 +100,8 @@ async fn settle_somehow(scene: &Scene, n: usize, gate: GateId, upstream: ItemId)
     }
     scene.store().cancel(upstream, "ada", "").await.unwrap();
     let down = scene.store().gate(gate).await.unwrap().item_id;
-    let issue = scene.store().item(down).await.unwrap().open_issues.into_iter().find(|issue| issue.gate == Some(gate)).unwrap();
+    let issue =
+        scene.store().item(down).await.unwrap().open_issues.into_iter().find(|issue| issue.gate == Some(gate)).unwrap();
     scene.store().answer(issue.id, &damascus_store::decision::Answer::new("waive", "ada")).await.unwrap();
 }
 
@@ -132,9 +135,13 @@ async fn a_gate_made_while_its_upstream_merges_is_never_left_waiting() {
 async fn sweeps_decisions_and_evaluations_at_once_do_not_deadlock() {
     let scene = Arc::new(Scene::new().await);
     let new: Vec<NewItem> = (0..120)
-        .map(|n| NewItem { gates: (0..n).rev().step_by(7).take(3).map(|up| after(&format!("s{up}"))).collect(), ..story(&format!("s{n}")) })
+        .map(|n| NewItem {
+            gates: (0..n).rev().step_by(7).take(3).map(|up| after(&format!("s{up}"))).collect(),
+            ..story(&format!("s{n}"))
+        })
         .collect();
-    let made: Vec<ItemId> = scene.store().create_items(scene.project, &new).await.unwrap().iter().map(|one| one.item).collect();
+    let made: Vec<ItemId> =
+        scene.store().create_items(scene.project, &new).await.unwrap().iter().map(|one| one.item).collect();
     let mut tasks = tokio::task::JoinSet::new();
     for part in 0..3 {
         let (own, made) = (Arc::clone(&scene), made.clone());

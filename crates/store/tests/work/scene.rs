@@ -41,7 +41,12 @@ pub(crate) fn gate(phase: WorkPhase, condition: GateCondition) -> NewGate {
 
 /// A gate on the build phase until another item of the project is merged.
 pub(crate) fn after(key: &str) -> NewGate {
-    NewGate { phase: WorkPhase::Build, waits_for: GateTarget::ItemKey(key.to_owned()), deadline: None, origin: "a test".to_owned() }
+    NewGate {
+        phase: WorkPhase::Build,
+        waits_for: GateTarget::ItemKey(key.to_owned()),
+        deadline: None,
+        origin: "a test".to_owned(),
+    }
 }
 
 pub(crate) fn failed(failure: Failure) -> RunReport {
@@ -61,7 +66,8 @@ pub(crate) fn asked(questions: &[(&str, &[&str])]) -> RunReport {
 impl Scene {
     pub(crate) async fn new() -> Self {
         let db = TestDb::new().await;
-        let project = db.store().add_project(&NewProject::new("demo", ForgeKind::Local, "/srv/demo.git")).await.unwrap();
+        let project =
+            db.store().add_project(&NewProject::new("demo", ForgeKind::Local, "/srv/demo.git")).await.unwrap();
         let registration = Registration {
             name: "worker".to_owned(),
             host: "here".to_owned(),
@@ -147,13 +153,18 @@ impl Scene {
     /// numbered without a gap.
     pub(crate) async fn events(&self, item: ItemId) -> Vec<String> {
         let mut connection = self.db.connect().await;
-        let rows: Vec<(i32, String)> = sqlx::query_as("SELECT seq, type FROM events_outbox WHERE item_id = $1 ORDER BY seq")
-            .bind(item.0)
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+        let rows: Vec<(i32, String)> =
+            sqlx::query_as("SELECT seq, type FROM events_outbox WHERE item_id = $1 ORDER BY seq")
+                .bind(item.0)
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
         let numbers: Vec<i32> = rows.iter().map(|row| row.0).collect();
-        assert_eq!(numbers, (1..=i32::try_from(rows.len()).unwrap()).collect::<Vec<_>>(), "events of {item} have a gap");
+        assert_eq!(
+            numbers,
+            (1..=i32::try_from(rows.len()).unwrap()).collect::<Vec<_>>(),
+            "events of {item} have a gap"
+        );
         let counted: i32 = sqlx::query_scalar("SELECT events FROM work_items WHERE id = $1")
             .bind(item.0)
             .fetch_one(&mut connection)

@@ -20,7 +20,9 @@ async fn a_blocked_upstream_asks_downstream_and_its_retry_takes_the_question_bac
     scene.block(a).await;
     let open = issues(&scene, b).await;
     assert_eq!(open.len(), 1);
-    let text = format!("This item waits until demo/a (#{a}, now blocked) is merged, but that one is blocked (attempts_spent).");
+    let text = format!(
+        "This item waits until demo/a (#{a}, now blocked) is merged, but that one is blocked (attempts_spent)."
+    );
     assert_eq!((open[0].question.as_str(), open[0].options.join(" ")), (text.as_str(), "waive cancel wait".to_owned()));
     assert!(scene.store().sweep_gates().await.unwrap().is_empty(), "asked once");
     scene.store().evaluate_upstream(&[a]).await.unwrap();
@@ -32,17 +34,15 @@ async fn a_blocked_upstream_asks_downstream_and_its_retry_takes_the_question_bac
     scene.block(a).await;
     let again = issues(&scene, b).await;
     assert!(again.len() == 1 && again[0].id != open[0].id, "a new stop asks anew: {again:?}");
-    assert_eq!(
-        scene.events(b).await,
-        ["work.created", "gate.opened", "issue.opened", "issue.closed", "issue.opened"]
-    );
+    assert_eq!(scene.events(b).await, ["work.created", "gate.opened", "issue.opened", "issue.closed", "issue.opened"]);
 }
 
 #[tokio::test]
 async fn a_cancelled_upstream_asks_whoever_waits_for_it() {
     let scene = Scene::new().await;
     let a = scene.item("a").await;
-    let (b, c, d) = (scene.item_after("b", &["a"]).await, scene.item_after("c", &["a"]).await, scene.item_after("d", &["c"]).await);
+    let (b, c, d) =
+        (scene.item_after("b", &["a"]).await, scene.item_after("c", &["a"]).await, scene.item_after("d", &["c"]).await);
     scene.store().cancel(a, "ada", "").await.unwrap();
     let (of_b, of_c) = (issues(&scene, b).await, issues(&scene, c).await);
     assert!(of_b[0].question.ends_with("but that one was given up."), "{}", of_b[0].question);
@@ -60,7 +60,10 @@ async fn a_cancelled_upstream_asks_whoever_waits_for_it() {
     assert_eq!(issues(&scene, d).await.len(), 1, "and so on down the line");
     let nonsense = Answer { free_text: true, ..Answer::new("perhaps", "ada") };
     let error = scene.store().answer(issues(&scene, d).await[0].id, &nonsense).await.unwrap_err();
-    assert_eq!(error.to_string(), "answer: \"perhaps\" decides nothing about a gate; choose from 1) waive, 2) cancel, 3) wait");
+    assert_eq!(
+        error.to_string(),
+        "answer: \"perhaps\" decides nothing about a gate; choose from 1) waive, 2) cancel, 3) wait"
+    );
 }
 
 #[tokio::test]
@@ -84,11 +87,12 @@ async fn waiting_on_after_a_deadline_opens_the_gate_again_with_another() {
     let scene = Scene::new().await;
     let (a, b) = (scene.item("a").await, scene.item_after("b", &["a"]).await);
     let mut connection = scene.db.connect().await;
-    let later: chrono::DateTime<chrono::Utc> =
-        sqlx::query_scalar("UPDATE coordination_gates SET deadline = now() - interval '1 second' RETURNING now() + interval '1 year'")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+    let later: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(
+        "UPDATE coordination_gates SET deadline = now() - interval '1 second' RETURNING now() + interval '1 year'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
     assert_eq!(scene.store().sweep_gates().await.unwrap(), GateSweep { expired: 1, asked: 1, ..GateSweep::default() });
     let issue = issues(&scene, b).await[0].id;
     let wait = Answer { deadline: Some(later), ..Answer::new("wait", "ada") };
@@ -100,7 +104,15 @@ async fn waiting_on_after_a_deadline_opens_the_gate_again_with_another() {
 
     assert_eq!(
         scene.events(b).await,
-        ["work.created", "gate.opened", "gate.expired", "issue.opened", "issue.answered", "gate.opened", "gate.satisfied"]
+        [
+            "work.created",
+            "gate.opened",
+            "gate.expired",
+            "issue.opened",
+            "issue.answered",
+            "gate.opened",
+            "gate.satisfied"
+        ]
     );
 }
 

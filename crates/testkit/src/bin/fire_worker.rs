@@ -1,7 +1,7 @@
 //! A real worker and scheduler process with random verdicts, for the test under fire: it is killed, stopped and starved by the test.
 //!
 //! Usage: `fire_worker DATABASE_URL SEED PASS_PERCENT CONCURRENCY LEASE_MS`. It ends when its standard input closes.
-#![expect(clippy::expect_used, reason = "a test's program fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's program fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

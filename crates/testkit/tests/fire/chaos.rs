@@ -3,13 +3,13 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use damascus_store::audit::Census;
 use damascus_store::{Channel, Listener, StoreError};
 use damascus_testkit::TestDb;
 use damascus_testkit::database::PrivateServer;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::{Connection as _, PgConnection};
 use tokio::process::{Child, Command};
 
 use crate::{GLOBAL_PLACES, PROJECT_PLACES, person};
@@ -83,11 +83,11 @@ impl Workers {
         let (mut bag, mut next_hit) = (Vec::new(), calm.min(items as f64));
         loop {
             let Ok(seen) = look(db, &mut felt).await else { continue };
-            if seen.ended {
+            if seen.open == 0 {
                 return felt;
             }
             if (seen.transitions as f64) < next_hit {
-                if seen.waiting_for_a_person {
+                if seen.open_issues > 0 {
                     felt.decisions += person::decide(db.store(), &mut rng).await;
                 }
                 listen(db, &mut listener).await;
@@ -154,40 +154,17 @@ async fn listen(db: &TestDb, listener: &mut Option<Listener>) {
     }
 }
 
-struct Seen {
-    ended: bool,
-    transitions: i64,
-    waiting_for_a_person: bool,
-}
-
 /// Looks how far things are; also checks that no lane holds more than it may.
-async fn look(db: &TestDb, felt: &mut Felt) -> Result<Seen, StoreError> {
-    let mut connection = PgConnection::connect(db.url()).await?;
-    let (open, transitions, issues, leased, narrow): (bool, i64, i64, i64, i64) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM work_items WHERE phase NOT IN ('merged', 'cancelled')),
-                (SELECT sum(transitions) FROM work_items),
-                (SELECT count(*) FROM human_issues WHERE state = 'open'),
-                (SELECT count(*) FROM work_items WHERE lease_owner IS NOT NULL),
-                (SELECT count(*) FROM work_items w JOIN projects p ON p.id = w.project_id WHERE w.lease_owner IS NOT NULL AND p.name = 'narrow')",
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    connection.close().await?;
+async fn look(db: &TestDb, felt: &mut Felt) -> Result<Census, StoreError> {
+    let census = db.store().census().await?;
+    let (leased, narrow) = (census.leases(), census.leases_by_project.get("narrow").copied().unwrap_or(0));
     assert!(leased <= i64::from(GLOBAL_PLACES), "{leased} runs at once, {GLOBAL_PLACES} allowed");
     assert!(narrow <= i64::from(PROJECT_PLACES), "{narrow} runs of one project at once, {PROJECT_PLACES} allowed");
     felt.most_at_once = felt.most_at_once.max(leased);
     felt.most_in_narrow = felt.most_in_narrow.max(narrow);
-    Ok(Seen { ended: !open, transitions, waiting_for_a_person: issues > 0 })
+    Ok(census)
 }
 
 async fn holds_leases(db: &TestDb, pid: Pid) -> Result<bool, StoreError> {
-    let mut connection = PgConnection::connect(db.url()).await?;
-    let holds: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM work_items i JOIN workers w ON w.id = i.lease_owner WHERE w.pid = $1)",
-    )
-    .bind(pid.as_raw_nonzero().get())
-    .fetch_one(&mut connection)
-    .await?;
-    connection.close().await?;
-    Ok(holds)
+    Ok(db.store().census().await?.leases_by_pid.contains_key(&pid.as_raw_nonzero().get()))
 }

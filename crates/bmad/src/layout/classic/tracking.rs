@@ -52,7 +52,13 @@ pub(crate) fn read(survey: &mut Survey<'_>, path: &str) -> Tracking {
             tracking.story_location =
                 root.get("story_location").and_then(|node| Some((node.as_str()?.to_owned(), node.line)));
             read_cross(survey, &mut tracking, &root);
-            let entries = root.get(STATUSES).map(Node::entries).unwrap_or_default();
+            let statuses = root.get(STATUSES).filter(|node| matches!(node.value, Value::Map(_)) || node.is_null());
+            if statuses.is_none() {
+                // A file of somebody's own shape: its stories must not pass for untouched without a word.
+                let message = format!("has no map `{STATUSES}`; no status was read");
+                survey.find(Code::NoStatuses, SourceRef::line(path, root.line), message);
+            }
+            let entries = statuses.map(Node::entries).unwrap_or_default();
             entries
                 .iter()
                 .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), scalar(value), key.line))

@@ -62,6 +62,10 @@ impl Wait {
         }
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         wait(context, store, &mut waited, deadline).await?;
+        for one in waited.iter().filter(|one| one.outcome == "running") {
+            let standing = one.standing.as_ref().map_or_else(|| "was not looked at".to_owned(), Standing::explain);
+            context.out.note(format_args!("timed out: item #{} {}", one.id, display::one_line(&standing, 500)));
+        }
         if context.out.is_json() {
             context.out.json(&waited)?;
         }

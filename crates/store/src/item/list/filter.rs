@@ -24,24 +24,25 @@ impl ItemFilter {
         if self.limit == 0 { MAX_PAGE } else { self.limit.min(MAX_PAGE) }
     }
 
-    /// The statement that gives the ids of the page, in order.
+    /// The statement that gives the ids of the page, in order. What the row and the story say is looked up for one id after the other, in
+    /// subqueries that can't become joins: a join in the order of the ids would read all that has ended.
     pub(super) fn found(&self) -> QueryBuilder<Postgres> {
-        let mut query = QueryBuilder::new("SELECT w.id FROM (");
+        let mut query = QueryBuilder::new("SELECT l.id FROM (");
         self.push_looked_at(&mut query);
-        query.push(") l JOIN work_items w ON w.id = l.id");
-        if self.text.is_some() {
-            query.push(" JOIN stories s ON s.item_id = l.id");
-        }
-        query.push(" WHERE true");
-        self.push_phases(&mut query);
-        if let Some(held) = self.held {
-            query.push(" AND w.held = ").push_bind(held);
+        query.push(") l WHERE true");
+        if !self.leaves_merged_out() && (!self.phases.is_empty() || self.held.is_some()) {
+            query.push(" AND (SELECT true");
+            self.push_row(&mut query);
+            query.push(" FROM work_items w WHERE w.id = l.id)");
         }
         if let Some(text) = &self.text {
-            query.push(" AND (position(lower(").push_bind(text.clone()).push(") IN lower(s.key)) > 0 OR position(lower(");
-            query.push_bind(text.clone()).push(") IN lower(s.title)) > 0)");
+            query
+                .push(" AND (SELECT position(lower(")
+                .push_bind(text.clone())
+                .push(") IN lower(s.key)) > 0 OR position(lower(");
+            query.push_bind(text.clone()).push(") IN lower(s.title)) > 0 FROM stories s WHERE s.item_id = l.id)");
         }
-        self.push_order(&mut query, "l.id", self.page());
+        self.push_order(&mut query, &["l.id"], self.page());
         query
     }
 
@@ -62,49 +63,77 @@ impl ItemFilter {
 
     /// How many must be looked at to fill a page.
     fn looked_at(&self) -> usize {
-        let all_fit = self.text.is_none() && self.held.is_none() && (self.phases.is_empty() || self.leaves_merged_out());
-        if all_fit { self.page() } else { MAX_LOOKED_AT }
+        let all_fit = self.leaves_merged_out() || (self.phases.is_empty() && self.held.is_none());
+        if all_fit && self.text.is_none() { self.page() } else { MAX_LOOKED_AT }
     }
 
+    /// The ids to look at. What is unfinished is read whole and then sorted, since the order of the ids would tempt the planner to walk the
+    /// primary key past all that has ended; with a project, both columns of the stories' index are ordered by, for the same reason.
     fn push_looked_at(&self, query: &mut QueryBuilder<Postgres>) {
-        if !self.leaves_merged_out() {
+        if self.leaves_merged_out() {
+            let cancelled = self.held != Some(true) && self.phases.contains(&Phase::Cancelled);
+            query.push("WITH few AS MATERIALIZED (");
+            for (at, part) in UNFINISHED.into_iter().chain(cancelled.then_some(CANCELLED)).enumerate() {
+                query.push(if at == 0 { "" } else { " UNION ALL " });
+                query.push("SELECT w.id FROM work_items w WHERE ").push(part);
+                self.push_row(query);
+                if let Some(project) = self.project {
+                    query.push(" AND w.project_id = ").push_bind(project.0);
+                }
+                self.push_after(query, "w.id");
+            }
+            query.push(") SELECT few.id FROM few");
+            self.push_order(query, &["few.id"], self.looked_at());
+        } else if let Some(project) = self.project {
+            let (least, most) = if self.newest_first {
+                (0, self.after.map_or(i64::MAX, |after| after.0))
+            } else {
+                (self.after.map_or(0, |after| after.0), i64::MAX)
+            };
+            query
+                .push("SELECT s.item_id AS id FROM stories s WHERE (s.project_id, s.item_id) > (")
+                .push_bind(project.0)
+                .push(", ");
+            query
+                .push_bind(least)
+                .push(") AND (s.project_id, s.item_id) < (")
+                .push_bind(project.0)
+                .push(", ")
+                .push_bind(most)
+                .push(")");
+            self.push_order(query, &["s.project_id", "s.item_id"], self.looked_at());
+        } else {
             query.push("SELECT s.item_id AS id FROM stories s WHERE true");
-            self.push_place(query, "s.item_id", "s.project_id");
-            self.push_order(query, "s.item_id", self.looked_at());
-            return;
+            self.push_after(query, "s.item_id");
+            self.push_order(query, &["s.item_id"], self.looked_at());
         }
-        let cancelled = self.held != Some(true) && self.phases.contains(&Phase::Cancelled);
-        query.push("SELECT u.id FROM (");
-        for (at, part) in UNFINISHED.into_iter().chain(cancelled.then_some(CANCELLED)).enumerate() {
-            query.push(if at == 0 { "(" } else { " UNION ALL (" });
-            query.push("SELECT w.id FROM work_items w WHERE ").push(part);
-            self.push_phases(query);
-            self.push_place(query, "w.id", "w.project_id");
-            self.push_order(query, "w.id", self.looked_at());
-            query.push(")");
-        }
-        query.push(") u");
-        self.push_order(query, "u.id", self.looked_at());
     }
 
-    fn push_phases(&self, query: &mut QueryBuilder<Postgres>) {
-        if !self.phases.is_empty() {
+    /// What must be true of the item's row.
+    fn push_row(&self, query: &mut QueryBuilder<Postgres>) {
+        let open = Phase::ALL.iter().filter(|phase| !phase.is_end()).all(|phase| self.phases.contains(phase));
+        // Where only what is unfinished is looked at, all its phases together choose nothing.
+        let any_phase = self.phases.is_empty() || (open && self.leaves_merged_out());
+        if !any_phase {
             let names: Vec<&'static str> = self.phases.iter().map(|phase| phase.name()).collect();
             query.push(" AND w.phase = ANY(").push_bind(names).push("::text[]::phase[])");
         }
+        if let Some(held) = self.held {
+            query.push(" AND w.held = ").push_bind(held);
+        }
     }
 
-    fn push_place(&self, query: &mut QueryBuilder<Postgres>, id: &str, project: &str) {
-        if let Some(wanted) = self.project {
-            query.push(" AND ").push(project).push(" = ").push_bind(wanted.0);
-        }
+    fn push_after(&self, query: &mut QueryBuilder<Postgres>, id: &str) {
         if let Some(after) = self.after {
             query.push(" AND ").push(id).push(if self.newest_first { " < " } else { " > " }).push_bind(after.0);
         }
     }
 
-    fn push_order(&self, query: &mut QueryBuilder<Postgres>, id: &str, limit: usize) {
-        query.push(" ORDER BY ").push(id).push(if self.newest_first { " DESC" } else { " ASC" });
+    fn push_order(&self, query: &mut QueryBuilder<Postgres>, columns: &[&str], limit: usize) {
+        let direction = if self.newest_first { " DESC" } else { " ASC" };
+        for (at, column) in columns.iter().enumerate() {
+            query.push(if at == 0 { " ORDER BY " } else { ", " }).push(column).push(direction);
+        }
         // A literal, since the plan depends on it and plans are made once for all values.
         query.push(" LIMIT ").push(limit);
     }

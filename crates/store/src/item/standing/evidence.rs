@@ -56,7 +56,9 @@ pub(crate) async fn derive(connection: &mut PgConnection, rows: &[Row]) -> Resul
         Stage::Working(phase) if row.lease.is_none() => Some(phase),
         _ => None,
     };
-    let ids = |wanted: &dyn Fn(&Row) -> bool| -> Vec<i64> { rows.iter().filter(|row| wanted(row)).map(|row| row.id).collect() };
+    let ids = |wanted: &dyn Fn(&Row) -> bool| -> Vec<i64> {
+        rows.iter().filter(|row| wanted(row)).map(|row| row.id).collect()
+    };
     let mut evidence = Evidence::default();
     evidence.load_gates(connection, &ids(&|row| working(row).is_some_and(|phase| row.gated(phase)))).await?;
     evidence.load_issues(connection, &ids(&|row| row.stage.resume().is_some())).await?;
@@ -108,12 +110,9 @@ impl Evidence {
             return Standing::ProjectPaused { phase, since };
         }
         match self.lanes.get(&(row.project_id, phase.name())) {
-            Some((lane, opens_at, reason)) => Standing::LaneClosed {
-                phase,
-                lane: lane.clone(),
-                opens_at: *opens_at,
-                reason: reason.clone(),
-            },
+            Some((lane, opens_at, reason)) => {
+                Standing::LaneClosed { phase, lane: lane.clone(), opens_at: *opens_at, reason: reason.clone() }
+            }
             None => Standing::Ready { phase, since: row.phase_since },
         }
     }
