@@ -19,7 +19,7 @@ use crate::{Store, StoreError};
 const MAX_PROJECTS: i64 = 500;
 const MAX_RUNS: i64 = 100;
 /// Up to here what is finished is counted; beyond, it is estimated.
-const EXACT_UP_TO: i64 = 10_000;
+pub const EXACT_UP_TO: i64 = 10_000;
 
 /// What is going on.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use damascus_core::display;
-use damascus_store::status::{PhaseCount, ProjectStatus, Status};
+use damascus_store::status::{EXACT_UP_TO, PhaseCount, ProjectStatus, Status};
 
 use crate::output::Output;
 use crate::output::number::{cell, count, of};
@@ -60,13 +60,10 @@ fn headline(status: &Status) -> String {
 }
 
 fn totals(status: &Status) -> String {
-    let about = if status.totals.estimated { "about " } else { "" };
-    format!(
-        "{about}{} in all, {about}{} merged · {}",
-        of(status.totals.items, "item", "items"),
-        count(status.totals.merged),
-        time::stamp(status.at)
-    )
+    let about = |n: i64| if status.totals.estimated && n > EXACT_UP_TO { "about " } else { "" };
+    let (items, merged) = (status.totals.items, status.totals.merged);
+    let at = time::stamp(status.at);
+    format!("{}{} in all, {}{} merged · {at}", about(items), of(items, "item", "items"), about(merged), count(merged))
 }
 
 fn warnings(status: &Status) -> Vec<String> {
