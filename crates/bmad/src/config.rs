@@ -1,7 +1,7 @@
 //! Where a project keeps its artifacts.
 //!
-//! Invariant: every location is a relative path without `..`; a configuration that cannot be read, or that points elsewhere, is
-//! reported and replaced by the next one or by the defaults.
+//! Invariant: every location is a relative path without `..`; a configuration that cannot be read, or that points
+//! elsewhere, is reported and replaced by the next one or by the defaults.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};

@@ -1,7 +1,7 @@
 //! Acceptance criteria, tasks and dependencies in the Markdown of a story.
 //!
-//! Invariant: reads only ordinary lines (code stays with the criterion it illustrates), keeps the order of the text, and never
-//! keeps more items than the bound.
+//! Invariant: reads only ordinary lines (code stays with the criterion it illustrates), keeps the order of the text,
+//! and never keeps more items than the bound.
 
 use crate::limits::Limits;
 use crate::markdown::{Line, LineKind, list_item, without_emphasis, without_markers};
@@ -159,7 +159,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a `Given` belongs to the item above it: a number or label that has none yet, directly before or indented.
+    /// Whether a `Given` belongs to the item above it: a number or label that has none yet, directly before or
+    /// indented.
     fn last_lacks_given(&self, line: &Line<'_>, is_item: bool) -> bool {
         let attached = !self.after_blank || line.text.starts_with([' ', '\t']);
         let lacks = |last: &String| !last.to_lowercase().contains("given ");

@@ -1,6 +1,7 @@
 //! What the readers of the layouts hand over: stories before their order and dependencies are settled.
 //!
-//! Invariant: a draft's key has been accepted by [`Drafts::push`], which keeps keys safe and unique and the number of stories bounded.
+//! Invariant: a draft's key has been accepted by [`Drafts::push`], which keeps keys safe and unique and the number of
+//! stories bounded.
 
 use std::collections::BTreeMap;
 

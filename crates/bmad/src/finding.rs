@@ -1,7 +1,7 @@
 //! What a scan has to say about what it saw.
 //!
-//! Invariant: whatever was looked at and not taken has a finding; a finding's code decides its severity and its hint, so that
-//! the same thing always reads the same. Codes are stable: they appear in reports that programs read.
+//! Invariant: whatever was looked at and not taken has a finding; a finding's code decides its severity and its hint,
+//! so that the same thing always reads the same. Codes are stable: they appear in reports that programs read.
 
 use serde::Serialize;
 

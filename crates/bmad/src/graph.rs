@@ -1,7 +1,8 @@
 //! Dependencies: references resolved, cycles taken out, order added.
 //!
-//! Invariant: what is returned has no cycle and no edge to a story that was not taken. What a person declared outranks the order of a
-//! list; declared dependencies that form a cycle are all left out and reported, for nothing here can tell which one is wrong.
+//! Invariant: what is returned has no cycle and no edge to a story that was not taken. What a person declared outranks
+//! the order of a list; declared dependencies that form a cycle are all left out and reported, for nothing here can
+//! tell which one is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 

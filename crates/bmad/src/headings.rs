@@ -1,7 +1,8 @@
 //! Headings of epics and stories.
 //!
-//! Invariant: what upstream's patterns take is taken with the same number and the same slug; what they would pass over is taken
-//! only where its meaning is beyond doubt, and then marked; anything else that mentions an epic or a story is suspect.
+//! Invariant: what upstream's patterns take is taken with the same number and the same slug; what they would pass over
+//! is taken only where its meaning is beyond doubt, and then marked; anything else that mentions an epic or a story is
+//! suspect.
 
 use crate::key::{self, StoryNumber};
 use crate::markdown::{Line, LineKind, without_closing};

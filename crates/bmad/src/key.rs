@@ -1,7 +1,7 @@
 //! Story numbers, keys and slugs, by upstream's grammar.
 //!
-//! Invariant: a key made or accepted here is safe in a path, a branch name and a terminal: no separator, no `..`, no control
-//! character, bounded.
+//! Invariant: a key made or accepted here is safe in a path, a branch name and a terminal: no separator, no `..`, no
+//! control character, bounded.
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -127,8 +127,8 @@ pub(crate) fn from_heading(epic: u32, story: &str, title: &str) -> String {
     format!("{epic}-{story}-{}", slug(title))
 }
 
-/// Upstream's slug: lower case, runs of anything but letters, digits and `_` become one `-`, at most 60 characters. A title
-/// without any of these gets the start of its SHA-256 instead, so that two such stories keep two keys.
+/// Upstream's slug: lower case, runs of anything but letters, digits and `_` become one `-`, at most 60 characters. A
+/// title without any of these gets the start of its SHA-256 instead, so that two such stories keep two keys.
 pub(crate) fn slug(title: &str) -> String {
     let mut slug = String::new();
     for c in title.to_lowercase().chars() {

@@ -1,7 +1,7 @@
 //! Bounds of a scan.
 //!
-//! Invariant: nothing that is read, counted or kept while scanning is unbounded; every bound is a field here, named with its
-//! unit, and reaching it is reported as a finding rather than passed over.
+//! Invariant: nothing that is read, counted or kept while scanning is unbounded; every bound is a field here, named
+//! with its unit, and reaching it is reported as a finding rather than passed over.
 
 use crate::model::Layout;
 
@@ -93,6 +93,7 @@ impl Default for Limits {
 pub struct ScanOptions {
     /// Bounds.
     pub limits: Limits,
-    /// Read this layout although another one comes first in the order of preference. `None` takes the first that is there.
+    /// Read this layout although another one comes first in the order of preference. `None` takes the first that is
+    /// there.
     pub layout: Option<Layout>,
 }

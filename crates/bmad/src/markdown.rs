@@ -1,7 +1,7 @@
 //! As much of Markdown as stories need: lines, fences, comments, headings, front matter.
 //!
-//! Invariant: a line inside a code fence or a comment is never taken for a heading, a status or a criterion; every line knows its
-//! number in the file.
+//! Invariant: a line inside a code fence or a comment is never taken for a heading, a status or a criterion; every line
+//! knows its number in the file.
 
 /// What a line is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,8 @@ impl<'a> Line<'a> {
         (1..=6).contains(&level).then_some((level, text.trim()))
     }
 
-    /// Like [`Self::heading`], but by CommonMark: white space follows the `#`s, and closing ones are no part of the text.
+    /// Like [`Self::heading`], but by CommonMark: white space follows the `#`s, and closing ones are no part of the
+    /// text.
     pub(crate) fn strict_heading(&self) -> Option<(u8, &'a str)> {
         let (level, text) = self.heading()?;
         let after = self.text.get(usize::from(level)..)?;

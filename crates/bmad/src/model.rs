@@ -14,7 +14,8 @@ use crate::status::StoryStatus;
 pub enum Layout {
     /// 6.11 and later: `stories.yaml` beside a `SPEC.md`.
     V6Specs,
-    /// 6.0 and later: epics in the planning artifacts, `sprint-status.yaml` and story files in the implementation artifacts.
+    /// 6.0 and later: epics in the planning artifacts, `sprint-status.yaml` and story files in the implementation
+    /// artifacts.
     V6Classic,
     /// 6 before its release: the same under `docs/` and `docs/sprint-artifacts/`.
     V6Alpha,
@@ -88,8 +89,8 @@ pub enum FileRole {
 /// One story. Serialised with these field names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Story {
-    /// Unique in the scan and stable over scans: the tracked key, else the story file's name, else made from number and title;
-    /// `<spec folder>_<id>` for a `stories.yaml`; the file's name for version 4.
+    /// Unique in the scan and stable over scans: the tracked key, else the story file's name, else made from number and
+    /// title; `<spec folder>_<id>` for a `stories.yaml`; the file's name for version 4.
     pub key: String,
     /// `N.M` where the story has a number. Outlives a change of title, which may change the key.
     pub number: Option<String>,
@@ -107,8 +108,8 @@ pub struct Story {
     pub source: SourceRef,
     /// Its own file, if there is one.
     pub story_file: Option<String>,
-    /// SHA-256, in hexadecimal, over title, body, instructions and gates: what a person would want to be asked about when it
-    /// changed. The line that holds the status is left out, so that progress alone does not change it.
+    /// SHA-256, in hexadecimal, over title, body, instructions and gates: what a person would want to be asked about
+    /// when it changed. The line that holds the status is left out, so that progress alone does not change it.
     pub content_sha256: String,
     /// Execution order, from 1, without gaps.
     pub order: u32,

@@ -1,7 +1,7 @@
 //! What a line about dependencies refers to.
 //!
-//! Invariant: a number counts as a story only where the text says so (`Story 1.2`), or where the line holds nothing but numbers;
-//! `React 18.2` is never one. What was not understood is returned, not dropped.
+//! Invariant: a number counts as a story only where the text says so (`Story 1.2`), or where the line holds nothing but
+//! numbers; `React 18.2` is never one. What was not understood is returned, not dropped.
 
 use serde::{Serialize, Serializer};
 
@@ -96,7 +96,8 @@ enum Mode {
     Epic,
 }
 
-/// Finds the references in what follows such a label. `bare_numbers` lets `1.2` stand for a story where nothing else is said.
+/// Finds the references in what follows such a label. `bare_numbers` lets `1.2` stand for a story where nothing else is
+/// said.
 pub(crate) fn find(text: &str, bare_numbers: bool) -> Found {
     let text = outside_parentheses(text);
     let mut found = Found::default();

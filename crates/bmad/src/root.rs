@@ -1,8 +1,8 @@
 //! Reading below one folder, safely.
 //!
-//! Invariant: nothing outside the root is ever opened, only regular files are read, never more of one than its bound, and no
-//! open blocks. Links are resolved first and the result must lie inside; it is then opened from the root downwards, one
-//! name at a time and without following links, so that a link put there in between is refused as well.
+//! Invariant: nothing outside the root is ever opened, only regular files are read, never more of one than its bound,
+//! and no open blocks. Links are resolved first and the result must lie inside; it is then opened from the root
+//! downwards, one name at a time and without following links, so that a link put there in between is refused as well.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 /// Where upstream says that a story stands.
 ///
-/// The order is progress. `Blocked` stands just below `Done`, so that merging keeps it: a story that upstream parked stays
-/// parked however far its other records say it got, unless one says that it is done.
+/// The order is progress. `Blocked` stands just below `Done`, so that merging keeps it: a story that upstream parked
+/// stays parked however far its other records say it got, unless one says that it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoryStatus {

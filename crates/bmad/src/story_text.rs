@@ -1,7 +1,7 @@
 //! One story's text: a file of any layout, or what a person typed.
 //!
-//! Invariant: pure; the same text gives the same parts. The status is only ever read from front matter, from the lines before the
-//! first section, or from a section called "Status": a `Status:` further down tells of something else.
+//! Invariant: pure; the same text gives the same parts. The status is only ever read from front matter, from the lines
+//! before the first section, or from a section called "Status": a `Status:` further down tells of something else.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -56,7 +56,8 @@ pub struct ParsedStory {
     pub findings: Vec<Finding>,
 }
 
-/// Reads a story from Markdown: the title from its first heading, acceptance criteria, tasks, and lines on dependencies.
+/// Reads a story from Markdown: the title from its first heading, acceptance criteria, tasks, and lines on
+/// dependencies.
 ///
 /// # Errors
 /// If the text is empty, larger than a story may be, or has no title.
@@ -246,7 +247,8 @@ impl StoryText {
     }
 }
 
-/// The status in the body: a `Status:` line before the first section, or the first line of a section "Status", wherever that is.
+/// The status in the body: a `Status:` line before the first section, or the first line of a section "Status", wherever
+/// that is.
 fn find_status(lines: &[Line<'_>]) -> Option<WrittenStatus> {
     let (mut before_sections, mut in_status) = (true, false);
     for line in lines.iter().filter(|line| line.kind == LineKind::Text) {

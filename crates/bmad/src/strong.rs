@@ -1,6 +1,7 @@
 //! Strongly connected components of a directed graph (Tarjan's algorithm).
 //!
-//! Invariant: linear in nodes and edges, and without recursion: the depth of a graph that came from outside is not that of our stack.
+//! Invariant: linear in nodes and edges, and without recursion: the depth of a graph that came from outside is not that
+//! of our stack.
 
 /// Marks a node that was not reached yet.
 const UNSEEN: usize = usize::MAX;

@@ -1,7 +1,7 @@
 //! One scan under way: the root, the bounds, and what has been said and read so far.
 //!
-//! Invariant: every refusal becomes a finding, exactly once; text handed out is UTF-8, clean and bounded; findings and files come
-//! out sorted, so that a scan does not depend on the order in which a file system lists things.
+//! Invariant: every refusal becomes a finding, exactly once; text handed out is UTF-8, clean and bounded; findings and
+//! files come out sorted, so that a scan does not depend on the order in which a file system lists things.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +93,8 @@ impl<'a> Survey<'a> {
         self.kind(path) == Some(Kind::Folder)
     }
 
-    /// Whether there is something that is meant to be a file. A device or FIFO counts: reading it reports why it is refused.
+    /// Whether there is something that is meant to be a file. A device or FIFO counts: reading it reports why it is
+    /// refused.
     pub(crate) fn is_file(&mut self, path: &str) -> bool {
         matches!(self.kind(path), Some(Kind::File | Kind::Other))
     }
@@ -136,8 +137,8 @@ impl<'a> Survey<'a> {
         self.files.insert(TakenFile { path: text::clean_line(path).0, role });
     }
 
-    /// Reads a YAML file. What is too complex is reported here; what does not parse is left to the caller to report, once it
-    /// knows whether it can do without.
+    /// Reads a YAML file. What is too complex is reported here; what does not parse is left to the caller to report,
+    /// once it knows whether it can do without.
     pub(crate) fn yaml(&mut self, path: &str, role: FileRole) -> Option<ReadYaml> {
         let text = self.text(path, role, self.limits.max_yaml_bytes)?;
         match yaml::parse(&text, self.limits) {
@@ -194,7 +195,8 @@ impl<'a> Survey<'a> {
         Some((names, id))
     }
 
-    /// All files below a folder, nearest first, then by path. Hidden folders and folders of dependencies are passed over.
+    /// All files below a folder, nearest first, then by path. Hidden folders and folders of dependencies are passed
+    /// over.
     pub(crate) fn walk(&mut self, folder: &str) -> Vec<String> {
         let mut files = Vec::new();
         let mut seen = BTreeSet::new();

@@ -101,8 +101,8 @@ pub(crate) fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// Passes over the rest of an escape sequence that `introducer` starts. String sequences end at the end of the line at the
-/// latest, so that an unfinished one cannot swallow a document.
+/// Passes over the rest of an escape sequence that `introducer` starts. String sequences end at the end of the line at
+/// the latest, so that an unfinished one cannot swallow a document.
 fn skip_escape(introducer: char, chars: &mut Peekable<Chars<'_>>) {
     let kind = match introducer {
         '\u{1b}' => match chars.peek() {

@@ -1,7 +1,7 @@
 //! YAML into a small tree with lines.
 //!
-//! Invariant: the number of nodes and bytes (those that aliases stand for included) and the nesting are bounded before anything is
-//! built, so that a document of a kilobyte cannot become one of gigabytes; every node knows its line.
+//! Invariant: the number of nodes and bytes (those that aliases stand for included) and the nesting are bounded before
+//! anything is built, so that a document of a kilobyte cannot become one of gigabytes; every node knows its line.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The little of YAML that can be read when the whole does not parse.
 //!
-//! Invariant: only plain `key: value` lines are believed; a value that opens a structure, an anchor or a block is none. The
-//! caller always reports that it read this way.
+//! Invariant: only plain `key: value` lines are believed; a value that opens a structure, an anchor or a block is none.
+//! The caller always reports that it read this way.
 
 /// A `key: value` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +50,8 @@ fn read((line, text): (u32, &str)) -> Option<KeyValue> {
     (!key.is_empty()).then(|| KeyValue { key: key.to_owned(), value: value.to_owned(), line })
 }
 
-/// Takes quotes away; `None` for a value that is no plain text. `{project-root}` is what makes most such files fail, so a
-/// value that begins with exactly that is let through.
+/// Takes quotes away; `None` for a value that is no plain text. `{project-root}` is what makes most such files fail, so
+/// a value that begins with exactly that is let through.
 fn unquote(text: &str) -> Option<&str> {
     for quote in ['"', '\''] {
         if let Some(rest) = text.strip_prefix(quote) {

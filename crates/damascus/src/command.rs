@@ -10,6 +10,7 @@ mod decider;
 pub mod doctor;
 pub mod events;
 pub mod gate;
+pub mod import;
 pub mod init;
 pub mod issue;
 pub mod item;
@@ -35,6 +36,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Project(project::Project),
+    Import(import::Import),
     Item(item::Item),
     Up(up::Up),
     Worker(worker::Worker),
@@ -68,6 +70,7 @@ impl Command {
             Self::Cost(cost) => cost.run(context).await,
             Self::Completions(completions) => completions.run(context),
             Self::Project(project) => project.run(context).await,
+            Self::Import(import) => import.run(context).await,
             Self::Item(item) => item.run(context).await,
             Self::Issue(issue) => issue.run(context).await,
             Self::Gate(gate) => gate.run(context).await,

@@ -55,7 +55,9 @@ BEGIN
     ), closed AS (
         UPDATE human_issues h SET state = 'closed', settled_at = clock_timestamp()
         FROM input i JOIN guarded g ON g.id = i.item_id
+        -- An issue about a gate is still to be decided when the item goes on, and is not when it has ended.
         WHERE h.item_id = i.item_id AND h.state = 'open' AND i.close_issues
+          AND (h.kind <> 'gate' OR i.to_phase IN ('merged', 'cancelled'))
     ), asked AS (
         INSERT INTO human_issues (item_id, run_id, kind, question, options, default_answer)
         SELECT g.id, g.run_id, q.kind, q.question, ARRAY(SELECT jsonb_array_elements_text(q.options)), q.proposed

@@ -1,7 +1,7 @@
 //! Version 6.11 and later: `stories.yaml` beside a `SPEC.md`.
 //!
-//! Invariant: the list gives identity and order, a story's own file gives its status. Where upstream halts rather than choose (two files
-//! for one id, a status that it does not know), the story is left out.
+//! Invariant: the list gives identity and order, a story's own file gives its status. Where upstream halts rather than
+//! choose (two files for one id, a status that it does not know), the story is left out.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Version 4: one file for each story.
 //!
-//! Invariant: a story is a file called `{epic}.{story}.….md`; what else lies in the folder is reported. Stories that exist only
-//! as text of a PRD are none yet: version 4 drafts the file first.
+//! Invariant: a story is a file called `{epic}.{story}.….md`; what else lies in the folder is reported. Stories that
+//! exist only as text of a PRD are none yet: version 4 drafts the file first.
 
 use crate::config;
 use crate::draft::{Draft, Drafts};

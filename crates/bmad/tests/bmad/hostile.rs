@@ -7,7 +7,8 @@ use damascus_bmad::{Code, Limits, StoryStatus};
 
 use crate::project::{EPICS, Project, STORIES, TRACKING, TWO, keys, message, places, story};
 
-/// Far above what a loaded machine needs, and far below what reading the input, or reading it in quadratic time, would take.
+/// Far above what a loaded machine needs, and far below what reading the input, or reading it in quadratic time, would
+/// take.
 const AT_ONCE: Duration = Duration::from_secs(60);
 
 fn link(project: &Project, path: &str, target: &std::path::Path) {

@@ -1,8 +1,9 @@
 //! Comparison with upstream's own planner: the same epics, tracking and files give the same keys, order and statuses.
 //!
-//! Needs the npm package `bmad-method` and Python with `ruamel.yaml`. `DAMASCUS_BMAD_METHOD_DIR` names a folder that holds
-//! `node_modules/bmad-method`, and `python/` if the Python package was installed there with `pip install --target`. Deliberate
-//! differences are listed in the crate's documentation; what is generated here stays clear of them.
+//! Needs the npm package `bmad-method` and Python with `ruamel.yaml`. `DAMASCUS_BMAD_METHOD_DIR` names a folder that
+//! holds `node_modules/bmad-method`, and `python/` if the Python package was installed there with `pip install
+//! --target`. Deliberate differences are listed in the crate's documentation; what is generated here stays clear of
+//! them.
 #![expect(clippy::expect_used, reason = "a failure here is a failed test")]
 
 use std::path::{Path, PathBuf};

@@ -19,12 +19,19 @@ use crate::output::style::Tone;
 #[command(long_about = "\
 Check everything that Damascus needs: configuration, home folder, disk, git, Postgres, schema, clocks, workers.
 
-Each line is ok, warn or fail, and what is not ok comes with a fix. Ends with 1 when something fails.")]
+Each line is ok, warn or fail, and what is not ok comes with a fix. Ends with 1 when something fails.
+
+With --history it also replays the past of every item: whether events are numbered without a gap, each transition is
+legal and told once, each run ended once, and what is merged has its landing.")]
 #[command(after_long_help = "\
 Examples:
   damascus doctor
   damascus doctor --json | jq '.checks[] | select(.level != \"ok\")'")]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Also replay the history of every item: reads everything, so it takes long on a large database
+    #[arg(long)]
+    history: bool,
+}
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +81,7 @@ impl Doctor {
     pub async fn run(&self, context: &Context) -> Result<Exit> {
         let mut checks = machine::checks(context).await;
         match context.config() {
-            Ok(config) => checks.extend(database::checks(config).await),
+            Ok(config) => checks.extend(database::checks(config, self.history).await),
             Err(_) => checks.push(Check::fail(
                 "database",
                 "not looked at, since the configuration can't be read",

@@ -135,6 +135,7 @@ async fn escapes_from_a_story_never_reach_the_terminal() {
     let story = "# \u{1b}[31mRed\u{7} \u{202e}alert\n\nText \u{1b}]0;owned\u{7}\u{9b}2J";
     let created = program.run_with(&["item", "create", "--project", "shop", "--key", "red"], story);
     assert!(created.stderr.contains("control characters or escapes were removed"), "{}", created.stderr);
+    program.events(2);
     for arguments in [&["item", "list"][..], &["item", "show", "red", "--story"], &["events"], &["status"]] {
         let shown = program.run(arguments).ok();
         assert!(!shown.chars().any(|c| c != '\n' && damascus_core::display::is_unsafe(c)), "{arguments:?}: {shown:?}");

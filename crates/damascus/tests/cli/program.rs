@@ -87,6 +87,13 @@ impl Program {
         }
     }
 
+    /// Waits until so many events can be read in order. Transactions of other tests on the same server may hold them back for a moment, since
+    /// the order counts all of the server's transactions.
+    pub(crate) fn events(&self, count: usize) {
+        let mut following = self.start(&["events", "--follow", "--json", "--since-cursor", "0.0"]);
+        (0..count).for_each(|_| drop(following.line()));
+    }
+
     /// Starts and leaves it running.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = std::process::Command::new(BINARY);

@@ -39,6 +39,8 @@ async fn scene() -> (TestDb, Program) {
 #[tokio::test]
 async fn listings() {
     let (_db, program) = scene().await;
+    // One for the project, four for the items, two for the gate and its item, three for the claim, three for the reports.
+    program.events(12);
     for (name, arguments) in [
         ("project_list", &["project", "list"][..]),
         ("project_show", &["project", "show", "shop"]),

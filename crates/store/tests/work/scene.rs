@@ -59,7 +59,7 @@ pub(crate) fn asked(questions: &[(&str, &[&str])]) -> RunReport {
         options: options.iter().map(|&option| option.to_owned()).collect(),
         default: None,
     });
-    let first = questions.next().expect("at least one question");
+    let first = questions.next().unwrap();
     RunReport::free(Outcome::Ask { first, more: questions.collect() })
 }
 

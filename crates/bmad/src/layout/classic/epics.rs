@@ -1,7 +1,7 @@
 //! The files of epics.
 //!
-//! Invariant: epics come by number, stories in the order of their headings, each key once; the fullest section of a repeated heading is
-//! kept in the place of the first.
+//! Invariant: epics come by number, stories in the order of their headings, each key once; the fullest section of a
+//! repeated heading is kept in the place of the first.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Story files on disk.
 //!
-//! Invariant: a file is read only if its name says that it may be a story's; every other Markdown file among the stories is reported with
-//! the reason. The nearest file of a name comes first.
+//! Invariant: a file is read only if its name says that it may be a story's; every other Markdown file among the
+//! stories is reported with the reason. The nearest file of a name comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! Epics, tracking and files brought together, story by story.
 //!
-//! Invariant: each planned, tracked or filed story ends as exactly one row, and each row as a story or as a finding that says why not. A
-//! match by number is made only where it is the only one. A status is never lowered.
+//! Invariant: each planned, tracked or filed story ends as exactly one row, and each row as a story or as a finding
+//! that says why not. A match by number is made only where it is the only one. A status is never lowered.
 
 use std::collections::{BTreeMap, BTreeSet};
 

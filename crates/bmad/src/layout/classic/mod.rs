@@ -1,7 +1,7 @@
 //! Version 6: epics, `sprint-status.yaml` and story files; released, and as it was before the release.
 //!
-//! Invariant: what upstream's own `sprint_plan.py` makes of epics, tracking and files, this makes of them too (keys, order, statuses), but
-//! for the differences that the crate's documentation lists.
+//! Invariant: what upstream's own `sprint_plan.py` makes of epics, tracking and files, this makes of them too (keys,
+//! order, statuses), but for the differences that the crate's documentation lists.
 
 mod epics;
 mod files;

@@ -1,7 +1,7 @@
 //! `sprint-status.yaml`.
 //!
-//! Invariant: the order of the map is kept, statuses stay as written (what they mean is decided where everything about a story is
-//! known), and of a key that appears twice the further status counts.
+//! Invariant: the order of the map is kept, statuses stay as written (what they mean is decided where everything about
+//! a story is known), and of a key that appears twice the further status counts.
 
 use std::collections::BTreeMap;
 

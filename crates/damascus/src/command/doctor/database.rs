@@ -24,7 +24,7 @@ const CLOCK_SKEW: chrono::Duration = chrono::Duration::seconds(5);
 /// With fewer days of partitions ahead, no scheduler has run for days.
 const MIN_DAYS_AHEAD: i32 = 2;
 
-pub(super) async fn checks(config: &Config) -> Vec<Check> {
+pub(super) async fn checks(config: &Config, with_history: bool) -> Vec<Check> {
     if config.database_url.is_none() && !has_cluster(&config.home) {
         let none = Check::fail("database", "there is none yet", "run `damascus init`, or set DATABASE_URL");
         return vec![programs(config).await, none];
@@ -50,6 +50,9 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
                 Err(error) => checks.push(failed("database", &error.into())),
             }
             checks.extend(workers(&store).await);
+            if with_history {
+                checks.push(history(&store).await);
+            }
             store.close().await;
         }
         Err(error) => checks.push(failed("database", &error.into())),
@@ -76,6 +79,22 @@ fn failed(name: &'static str, error: &anyhow::Error) -> Check {
             Check::fail(name, found, report.next)
         }
         None => Check::fail(name, error.to_string(), "try again"),
+    }
+}
+
+async fn history(store: &Store) -> Check {
+    const NAME: &str = "history";
+    match store.audit().await {
+        Ok(offences) if offences.is_empty() => Check::ok(NAME, "the past of every item adds up to where it stands"),
+        Ok(offences) => {
+            let shown = offences.iter().take(5).map(|one| format!("item {}: {} ({})", one.item, one.rule, one.found));
+            Check::fail(
+                NAME,
+                format!("{} findings: {}", offences.len(), shown.collect::<Vec<_>>().join("; ")),
+                "something wrote to the tables beside Damascus, or this is a defect: keep a dump of the database and report it",
+            )
+        }
+        Err(error) => failed(NAME, &error.into()),
     }
 }
 
