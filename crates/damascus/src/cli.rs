@@ -68,9 +68,23 @@ impl Cli {
 /// The parser, with the overview as its help.
 #[must_use]
 pub fn parser() -> clap::Command {
-    let parser = Cli::command();
+    let parser = reflow(Cli::command());
     let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{}{AFTER}\n", overview(&parser));
     parser.help_template(template)
+}
+
+/// Long texts are written in lines of the source; as paragraphs they are wrapped to the terminal instead.
+fn reflow(command: clap::Command) -> clap::Command {
+    let paragraphs = command.get_long_about().map(|text| {
+        let text = text.to_string();
+        let lines: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+        lines.join("\n\n")
+    });
+    match paragraphs {
+        Some(text) => command.long_about(text),
+        None => command,
+    }
+    .mut_subcommands(reflow)
 }
 
 /// The commands with one line each, by group.

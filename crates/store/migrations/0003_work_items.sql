@@ -33,6 +33,7 @@ CREATE TABLE work_items (
     project_id       bigint NOT NULL REFERENCES projects,
     rank             bigint NOT NULL DEFAULT 0,
     lease_epoch      bigint NOT NULL DEFAULT 0,
+    event_tx         xid8 NOT NULL DEFAULT pg_current_xact_id(),
     lease_owner      bigint,
     run_id           bigint,
     landing_id       bigint REFERENCES landings,
@@ -76,6 +77,7 @@ COMMENT ON COLUMN work_items.id IS 'Given by the database; rises with age.';
 COMMENT ON COLUMN work_items.project_id IS 'Its project.';
 COMMENT ON COLUMN work_items.rank IS 'Order within a priority; lower first.';
 COMMENT ON COLUMN work_items.lease_epoch IS 'Rises with every claim, hand-back and transition. A report under an older one changes nothing.';
+COMMENT ON COLUMN work_items.event_tx IS 'What its latest event has for tx; the next one has no less, so that its events are read in the order of their numbers.';
 COMMENT ON COLUMN work_items.lease_owner IS 'The worker that runs it; null when nobody does. No foreign key: it would lock the worker''s row at every claim.';
 COMMENT ON COLUMN work_items.run_id IS 'The run under way; its row in runs is written when it ends.';
 COMMENT ON COLUMN work_items.landing_id IS 'The proof of its merge; there exactly when it is merged.';

@@ -16,7 +16,7 @@ CREATE TABLE events_outbox (
 ) PARTITION BY RANGE (at);
 COMMENT ON TABLE  events_outbox IS 'A fact, written in the same transaction as what it tells. Read in the order of (tx, id), below the oldest running transaction.';
 COMMENT ON COLUMN events_outbox.id IS 'Stable id, to dedupe on.';
-COMMENT ON COLUMN events_outbox.tx IS 'The transaction that wrote it: ids alone are not in commit order.';
+COMMENT ON COLUMN events_outbox.tx IS 'The transaction that wrote it: ids alone are not in commit order. An item''s event has at least what the one before has: a transaction that began earlier may come to the item later.';
 COMMENT ON COLUMN events_outbox.at IS 'When that transaction began.';
 COMMENT ON COLUMN events_outbox.project_id IS 'The project that it is about; null when about none.';
 COMMENT ON COLUMN events_outbox.item_id IS 'The item that it is about; null when about none.';

@@ -13,7 +13,8 @@ BEGIN
                  verdict verdict, charge charge, detail text, evidence jsonb)
     ), guarded AS (
         -- Locked in one order, so that two batches can't wait for each other. A run is lost only if its lease is over at this moment.
-        SELECT w.id, w.project_id, w.events, w.run_id, w.lease_owner, w.lease_epoch, w.run_started_at, w.attempts_used
+        SELECT w.id, w.project_id, w.events, greatest(w.event_tx, pg_current_xact_id()) AS event_tx, w.run_id, w.lease_owner,
+               w.lease_epoch, w.run_started_at, w.attempts_used
         FROM work_items w JOIN input i ON i.item_id = w.id
         WHERE w.lease_epoch = i.epoch AND w.phase = i.from_phase AND (i.worker IS NULL OR w.lease_owner = i.worker)
           AND (i.ended <> 'lost' OR w.lease_until < clock_timestamp())
@@ -31,7 +32,7 @@ BEGIN
             attempts_granted = i.granted, attempts_used = i.used, infra_failures = i.infra, moves = i.moves, tampers = i.tampers,
             wake_at = clock_timestamp() + i.wake_ms * interval '1 millisecond',
             phase_since = CASE WHEN w.phase = i.to_phase THEN w.phase_since ELSE clock_timestamp() END,
-            landing_id = l.id, transitions = w.transitions + 1, events = w.events + i.events,
+            landing_id = l.id, transitions = w.transitions + 1, events = w.events + i.events, event_tx = g.event_tx,
             lease_epoch = w.lease_epoch + 1, lease_owner = NULL, lease_until = NULL, run_id = NULL, run_started_at = NULL
         FROM input i JOIN guarded g ON g.id = i.item_id LEFT JOIN landing l ON l.item_id = i.item_id
         WHERE w.id = i.item_id
@@ -79,18 +80,18 @@ BEGIN
         WHERE l.id = s.lane_id
         RETURNING l.id, l.name, l.opens_at, l.closed_reason
     ), told AS (
-        INSERT INTO events_outbox (project_id, item_id, seq, type, data)
-        SELECT g.project_id, g.id, g.events + 1, i.announcement, jsonb_strip_nulls(jsonb_build_object(
+        INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
+        SELECT g.event_tx, g.project_id, g.id, g.events + 1, i.announcement, jsonb_strip_nulls(jsonb_build_object(
                    'from', i.from_phase, 'to', i.to_phase, 'cause', i.event, 'charge', i.charge, 'run_id', g.run_id,
                    'resume', i.resume_phase, 'reason', i.block_reason, 'attempts_used', i.used, 'attempts_granted', i.granted,
                    'wait_ms', i.wake_ms))
         FROM input i JOIN guarded g ON g.id = i.item_id
         UNION ALL
-        SELECT g.project_id, g.id, g.events + 1 + (row_number() OVER (PARTITION BY a.item_id ORDER BY a.id))::int, 'issue.opened',
-               jsonb_build_object('issue_id', a.id, 'kind', a.kind)
+        SELECT g.event_tx, g.project_id, g.id, g.events + 1 + (row_number() OVER (PARTITION BY a.item_id ORDER BY a.id))::int,
+               'issue.opened', jsonb_build_object('issue_id', a.id, 'kind', a.kind)
         FROM asked a JOIN guarded g ON g.id = a.item_id
         UNION ALL
-        SELECT NULL, NULL, NULL, 'lane.closed',
+        SELECT pg_current_xact_id(), NULL, NULL, NULL, 'lane.closed',
                jsonb_build_object('lane_id', s.id, 'lane', s.name, 'opens_at', s.opens_at, 'reason', s.closed_reason)
         FROM shut s
     )
@@ -104,67 +105,78 @@ CREATE FUNCTION claim_items(p_worker bigint, p_phases phase[], p_max bigint, p_l
 RETURNS TABLE (item_id bigint, project_id bigint, phase phase, epoch bigint, run_id bigint, lease_until timestamptz, granted smallint,
                used smallint, infra smallint, moves smallint, tampers smallint, max_infra_failures smallint, max_moves smallint,
                backoff_base_ms integer, backoff_cap_ms integer)
-LANGUAGE plpgsql AS $$
+-- Before the tables are analysed for the first time, the planner would take most rows for leased and read all history to count them.
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
+DECLARE
+    remaining bigint := p_max;
+    taken bigint;
 BEGIN
     -- One claim at a time: the count of leases must not change between counting and claiming. A statement of its own, since the next one
     -- needs a snapshot from after the lock was had.
     PERFORM pg_advisory_xact_lock(hashtext('damascus.claim'));
-    RETURN QUERY
-    WITH running AS (
-        SELECT w.project_id, w.phase, count(*) AS n FROM work_items w WHERE w.lease_owner IS NOT NULL GROUP BY w.project_id, w.phase
-    ), room AS (
-        -- Free places in each lane; null where there is no limit.
-        SELECT l.id AS lane_id, CASE WHEN l.opens_at > clock_timestamp() THEN 0 ELSE l.concurrency - coalesce(u.n, 0) END AS free
-        FROM lanes l
-        LEFT JOIN (SELECT pl.lane_id, sum(r.n)::bigint AS n
-                   FROM running r JOIN phase_lanes pl ON pl.project_id = r.project_id AND pl.phase = r.phase
-                   GROUP BY pl.lane_id) u ON u.lane_id = l.id
-    ), open AS (
-        SELECT pl.project_id, pl.phase, min(room.free) AS free,
-               CASE pl.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END AS class
-        FROM phase_lanes pl
-        JOIN room ON room.lane_id = pl.lane_id
-        JOIN projects p ON p.id = pl.project_id AND p.paused_at IS NULL
-        WHERE pl.phase = ANY(p_phases)
-        GROUP BY pl.project_id, pl.phase
-        HAVING coalesce(min(room.free), 1) > 0
-    ), candidates AS MATERIALIZED (
-        SELECT o.project_id, o.phase, c.id, o.class, c.priority, c.rank
-        FROM open o
-        CROSS JOIN LATERAL (SELECT w.id, w.priority, w.rank FROM work_items w
-                            WHERE w.project_id = o.project_id AND w.claim_class = o.class
-                            ORDER BY w.priority, w.rank, w.id LIMIT least(p_max, o.free)) c
-    ), crowded AS (
-        -- A lane that several projects or phases share may have less room than each of them saw.
-        SELECT c.id, room.free,
-               row_number() OVER (PARTITION BY pl.lane_id ORDER BY c.class, c.priority, c.rank, c.id) AS place
-        FROM candidates c
-        JOIN phase_lanes pl ON pl.project_id = c.project_id AND pl.phase = c.phase
-        JOIN room ON room.lane_id = pl.lane_id AND room.free < (SELECT count(*) FROM candidates)
-    ), chosen AS (
-        SELECT c.id FROM candidates c
-        WHERE NOT EXISTS (SELECT FROM crowded x WHERE x.id = c.id AND x.place > x.free)
-        ORDER BY c.class, c.priority, c.rank, c.id LIMIT p_max
-    ), locked AS (
-        SELECT w.id FROM work_items w JOIN chosen ON chosen.id = w.id WHERE w.claim_class IS NOT NULL
-        FOR NO KEY UPDATE OF w SKIP LOCKED
-    ), claimed AS (
-        UPDATE work_items w SET lease_owner = p_worker, lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond',
-            lease_epoch = w.lease_epoch + 1, run_id = nextval('run_ids'), run_started_at = clock_timestamp(), events = w.events + 1
-        FROM locked WHERE w.id = locked.id
-        RETURNING w.id, w.project_id, w.phase, w.priority, w.rank, w.lease_epoch, w.run_id, w.lease_until, w.events,
-                  w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers
-    ), told AS (
-        INSERT INTO events_outbox (project_id, item_id, seq, type, data)
-        SELECT c.project_id, c.id, c.events, 'run.started', jsonb_build_object('run_id', c.run_id, 'phase', c.phase, 'worker_id', p_worker)
-        FROM claimed c
-    )
-    SELECT c.id, c.project_id, c.phase, c.lease_epoch, c.run_id, c.lease_until, c.attempts_granted, c.attempts_used, c.infra_failures,
-           c.moves, c.tampers, p.max_infra_failures, p.max_moves, p.backoff_base_ms, p.backoff_cap_ms
-    FROM claimed c JOIN projects p ON p.id = c.project_id
-    ORDER BY CASE c.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END, c.priority, c.rank, c.id;
-    IF FOUND THEN
+    LOOP
+        RETURN QUERY
+        WITH running AS (
+            SELECT w.project_id, w.phase, count(*) AS n FROM work_items w WHERE w.lease_owner IS NOT NULL GROUP BY w.project_id, w.phase
+        ), room AS (
+            -- Free places in each lane; null where there is no limit.
+            SELECT l.id AS lane_id, CASE WHEN l.opens_at > clock_timestamp() THEN 0 ELSE l.concurrency - coalesce(u.n, 0) END AS free
+            FROM lanes l
+            LEFT JOIN (SELECT pl.lane_id, sum(r.n)::bigint AS n
+                       FROM running r JOIN phase_lanes pl ON pl.project_id = r.project_id AND pl.phase = r.phase
+                       GROUP BY pl.lane_id) u ON u.lane_id = l.id
+        ), open AS (
+            SELECT pl.project_id, pl.phase, min(room.free) AS free,
+                   CASE pl.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END AS class
+            FROM phase_lanes pl
+            JOIN room ON room.lane_id = pl.lane_id
+            JOIN projects p ON p.id = pl.project_id AND p.paused_at IS NULL
+            WHERE pl.phase = ANY(p_phases)
+            GROUP BY pl.project_id, pl.phase
+            HAVING coalesce(min(room.free), 1) > 0
+        ), candidates AS MATERIALIZED (
+            SELECT o.project_id, o.phase, c.id, o.class, c.priority, c.rank
+            FROM open o
+            CROSS JOIN LATERAL (SELECT w.id, w.priority, w.rank FROM work_items w
+                                WHERE w.project_id = o.project_id AND w.claim_class = o.class
+                                ORDER BY w.priority, w.rank, w.id LIMIT least(remaining, o.free)) c
+        ), crowded AS (
+            -- A lane that several projects or phases share may have less room than each of them saw.
+            SELECT c.id, room.free,
+                   row_number() OVER (PARTITION BY pl.lane_id ORDER BY c.class, c.priority, c.rank, c.id) AS place
+            FROM candidates c
+            JOIN phase_lanes pl ON pl.project_id = c.project_id AND pl.phase = c.phase
+            JOIN room ON room.lane_id = pl.lane_id AND room.free < (SELECT count(*) FROM candidates)
+        ), chosen AS (
+            SELECT c.id FROM candidates c
+            WHERE NOT EXISTS (SELECT FROM crowded x WHERE x.id = c.id AND x.place > x.free)
+            ORDER BY c.class, c.priority, c.rank, c.id LIMIT remaining
+        ), locked AS (
+            SELECT w.id FROM work_items w JOIN chosen ON chosen.id = w.id WHERE w.claim_class IS NOT NULL
+            FOR NO KEY UPDATE OF w SKIP LOCKED
+        ), claimed AS (
+            UPDATE work_items w SET lease_owner = p_worker, lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond',
+                lease_epoch = w.lease_epoch + 1, run_id = nextval('run_ids'), run_started_at = clock_timestamp(), events = w.events + 1,
+                event_tx = greatest(w.event_tx, pg_current_xact_id())
+            FROM locked WHERE w.id = locked.id
+            RETURNING w.id, w.project_id, w.phase, w.priority, w.rank, w.lease_epoch, w.run_id, w.lease_until, w.events, w.event_tx,
+                      w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers
+        ), told AS (
+            INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
+            SELECT c.event_tx, c.project_id, c.id, c.events, 'run.started', jsonb_build_object('run_id', c.run_id, 'phase', c.phase, 'worker_id', p_worker)
+            FROM claimed c
+        )
+        SELECT c.id, c.project_id, c.phase, c.lease_epoch, c.run_id, c.lease_until, c.attempts_granted, c.attempts_used, c.infra_failures,
+               c.moves, c.tampers, p.max_infra_failures, p.max_moves, p.backoff_base_ms, p.backoff_cap_ms
+        FROM claimed c JOIN projects p ON p.id = c.project_id
+        ORDER BY CASE c.phase WHEN 'merge' THEN 0 WHEN 'review' THEN 1 WHEN 'build' THEN 2 ELSE 3 END, c.priority, c.rank, c.id;
+        GET DIAGNOSTICS taken = ROW_COUNT;
+        remaining := remaining - taken;
+        -- What found no place in a full lane may have stood in the way of others that have one: look again while something is taken.
+        EXIT WHEN taken = 0 OR remaining = 0;
+    END LOOP;
+    IF remaining < p_max THEN
         PERFORM pg_notify('damascus_events', '');
     END IF;
 END
@@ -185,13 +197,11 @@ CREATE FUNCTION finish_and_claim(p_batch jsonb, p_worker bigint, p_phases phase[
 RETURNS TABLE (written bigint, claimable boolean, lease jsonb) LANGUAGE plpgsql AS $$
 DECLARE
     finished integer := 0;
-    ready integer := 0;
     claimed integer := 0;
     one record;
 BEGIN
     FOR one IN SELECT a.item_id, a.claimable FROM apply_moves(p_batch) a LOOP
         finished := finished + 1;
-        ready := ready + one.claimable::int;
         written := one.item_id; claimable := one.claimable; lease := NULL;
         RETURN NEXT;
     END LOOP;
@@ -202,8 +212,8 @@ BEGIN
             RETURN NEXT;
         END LOOP;
     END IF;
-    -- More became ready than this worker took, or places in lanes that it does not take itself: others may have room.
-    IF ready > claimed OR (p_max = 0 AND finished > 0) THEN
+    -- More items became ready, or more places in lanes free, than this worker took: others may have room, or run other phases.
+    IF finished > claimed THEN
         PERFORM pg_notify('damascus_work', '');
     END IF;
 END

@@ -9,6 +9,8 @@
 //! under the same epoch.)
 
 mod batch;
+#[cfg(test)]
+mod guard_tests;
 mod moves;
 mod passes;
 

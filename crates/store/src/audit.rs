@@ -24,7 +24,7 @@ pub struct Offence {
 
 /// What must hold: a sentence, and a query for those who break it (item, what was found). Events that were trimmed can't be missed, so the
 /// rules on events look at items whose first event is still there.
-const RULES: [(&str, &str); 8] = [
+const RULES: [(&str, &str); 9] = [
     ("no more attempts are used than were granted",
      "SELECT id, attempts_used || ' of ' || attempts_granted FROM work_items WHERE attempts_used > attempts_granted LIMIT $1"),
     ("the events of an item are numbered without gap or double",
@@ -32,6 +32,11 @@ const RULES: [(&str, &str); 8] = [
       FROM work_items w JOIN events_outbox e ON e.item_id = w.id
       GROUP BY w.id HAVING min(e.seq) = 1 AND (count(e.seq) <> w.events OR count(DISTINCT e.seq) <> w.events OR max(e.seq) <> w.events)
       LIMIT $1"),
+    ("the events of an item are read in the order of their numbers",
+     "SELECT item_id, seq || ' is read before the one before it'
+      FROM (SELECT item_id, seq, (tx, id) < lag((tx, id)) OVER (PARTITION BY item_id ORDER BY seq) AS early
+            FROM events_outbox WHERE item_id IS NOT NULL) e
+      WHERE early LIMIT $1"),
     ("every transition is told once",
      "SELECT w.id, w.transitions || ' made, ' || count(e.seq) FILTER (WHERE e.data ? 'cause') || ' told'
       FROM work_items w JOIN events_outbox e ON e.item_id = w.id

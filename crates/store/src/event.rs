@@ -1,7 +1,8 @@
 //! Reading events, in an order in which none is missed.
 //!
 //! Invariant: ids alone are not in commit order, so a follower reads in the order of (transaction, id) and only below the oldest
-//! transaction that still runs: whatever commits later comes behind its cursor.
+//! transaction that still runs: whatever commits later comes behind its cursor. An item's event is filed under no earlier transaction than
+//! the one before it (a transaction that began earlier may come to the item later), so each item is heard of in order.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use damascus_core::{ItemId, ProjectId};

@@ -68,15 +68,16 @@ impl Store {
                 WHERE w.lease_epoch = l.epoch AND w.lease_owner = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
             ), freed AS (
                 UPDATE work_items w SET lease_owner = NULL, lease_until = NULL, run_id = NULL, run_started_at = NULL,
-                                        lease_epoch = w.lease_epoch + 1, events = w.events + 1
-                FROM mine WHERE w.id = mine.id RETURNING w.id, w.events
+                                        lease_epoch = w.lease_epoch + 1, events = w.events + 1,
+                                        event_tx = greatest(w.event_tx, pg_current_xact_id())
+                FROM mine WHERE w.id = mine.id RETURNING w.id, w.events, w.event_tx
             ), ran AS (
                 INSERT INTO runs (id, item_id, epoch, worker_id, started_at, ended_at, attempt, phase, ended, charge)
                 SELECT run_id, id, lease_epoch, $1, run_started_at, clock_timestamp(), attempts_used + 1, phase, 'handed_back', 'free'
                 FROM mine
             ), told AS (
-                INSERT INTO events_outbox (project_id, item_id, seq, type, data)
-                SELECT m.project_id, m.id, f.events, 'run.handed_back', jsonb_build_object('run_id', m.run_id, 'phase', m.phase)
+                INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
+                SELECT f.event_tx, m.project_id, m.id, f.events, 'run.handed_back', jsonb_build_object('run_id', m.run_id, 'phase', m.phase)
                 FROM mine m JOIN freed f ON f.id = m.id
             )
             SELECT count(*) AS "n!", (SELECT pg_notify('damascus_work', '')) AS "notified: ()" FROM freed
@@ -181,7 +182,8 @@ impl Store {
         }
         let mut connection = self.pool.acquire().await?;
         let applied = apply::apply(&mut connection, &moves).await?;
-        if applied.claimable > 0 {
+        // None of them can be claimed yet, but their places in lanes are free.
+        if !applied.written.is_empty() {
             claim::announce_work(&mut connection).await?;
         }
         drop(connection);
@@ -192,16 +194,17 @@ impl Store {
     /// When something comes due next: a lease, a backoff, a lane, a gate.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         // In one statement, so that both readings of the clock are close together.
-        let wait: Option<i64> = sqlx::query_scalar!(
+        let wait = sqlx::query_scalar!(
             r#"
-            SELECT greatest(extract(epoch FROM due - clock_timestamp()) * 1000, 0)::bigint
+            SELECT greatest(extract(epoch FROM due - clock_timestamp()) * 1000, 0)::bigint AS "wait!"
             FROM (SELECT least((SELECT min(wake_at) FROM work_items WHERE wake_at IS NOT NULL),
                                (SELECT min(lease_until) FROM work_items WHERE lease_owner IS NOT NULL),
                                (SELECT min(opens_at) FROM lanes WHERE opens_at > clock_timestamp()),
                                (SELECT min(least(due_at, deadline)) FROM coordination_gates WHERE state = 'open')) AS due) next
+            WHERE due IS NOT NULL
             "#
         )
-        .fetch_one(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
         Ok(wait.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }

@@ -33,11 +33,12 @@ pub(crate) async fn tell(connection: &mut PgConnection, facts: &[Fact]) -> Resul
         ), counted AS (
             SELECT item_id, count(*)::int AS facts FROM input GROUP BY item_id
         ), numbered AS (
-            UPDATE work_items w SET events = w.events + c.facts FROM counted c WHERE w.id = c.item_id
-            RETURNING w.id, w.project_id, w.events - c.facts AS before
+            UPDATE work_items w SET events = w.events + c.facts, event_tx = greatest(w.event_tx, pg_current_xact_id())
+            FROM counted c WHERE w.id = c.item_id
+            RETURNING w.id, w.project_id, w.events - c.facts AS before, w.event_tx
         ), told AS (
-            INSERT INTO events_outbox (project_id, item_id, seq, type, data)
-            SELECT b.project_id, b.id, b.before + i.place, i.type, i.data FROM input i JOIN numbered b ON b.id = i.item_id ORDER BY i.n
+            INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
+            SELECT b.event_tx, b.project_id, b.id, b.before + i.place, i.type, i.data FROM input i JOIN numbered b ON b.id = i.item_id ORDER BY i.n
         )
         SELECT pg_notify('damascus_events', '') AS "notified: ()"
         "#,

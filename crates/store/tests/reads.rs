@@ -1,4 +1,5 @@
 //! Reading: what the status counts, the order in which events are read, what money adds up to.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong in a test fails it")]
 
 use std::time::Duration;
 

@@ -2,11 +2,14 @@
 //!
 //! Invariant: a random verdict depends on the seed, the item and the run's attempt alone, so that a seed reproduces a failure.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use damascus_core::{Failure, Outcome, Proof, Question, RunReport, WorkPhase};
 use damascus_engine::{NoOp, PhaseHandler, RunContext};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::{mpsc, oneshot};
 
 /// A proof that fits the phase, about commits that no repository has.
 #[must_use]
@@ -21,6 +24,36 @@ pub struct Scripted<F>(pub F);
 impl<F: Fn(&RunContext) -> RunReport + Send + Sync> PhaseHandler for Scripted<F> {
     async fn run(&self, context: RunContext) -> RunReport {
         (self.0)(&context)
+    }
+}
+
+/// Hands every run to the test, which says what it reports.
+pub struct Puppet(mpsc::UnboundedSender<Puppeted>);
+
+/// A run in the hands of a test. Letting it drop is a failure of the surroundings.
+pub struct Puppeted {
+    /// What the handler was given.
+    pub context: RunContext,
+    /// What it is to report.
+    pub report: oneshot::Sender<RunReport>,
+}
+
+impl Puppet {
+    /// A handler, and the runs that it is given.
+    #[must_use]
+    pub fn new() -> (Arc<dyn PhaseHandler>, mpsc::UnboundedReceiver<Puppeted>) {
+        let (given, runs) = mpsc::unbounded_channel();
+        (Arc::new(Self(given)), runs)
+    }
+}
+
+#[async_trait]
+impl PhaseHandler for Puppet {
+    async fn run(&self, context: RunContext) -> RunReport {
+        let (report, said) = oneshot::channel();
+        // A test that is over has nothing to say.
+        drop(self.0.send(Puppeted { context, report }));
+        said.await.unwrap_or_else(|_| RunReport::failed(Failure::InfraError, "the test let go of the run"))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod database;
 pub mod handlers;
 pub mod ports;
 pub mod scene;
+pub mod wire;
 
 pub use database::TestDb;
 pub use scene::Scene;

@@ -37,7 +37,6 @@ enum Action {
     /// List closed gates, or all of one item
     #[command(visible_alias = "ls")]
     List(List),
-    /// Make a gate
     Create(create::Create),
     /// Say that the condition of a gate of kind `human` holds
     Approve(Decision),

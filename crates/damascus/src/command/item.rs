@@ -33,22 +33,14 @@ pub struct Item {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create an item from a Markdown file or standard input
     Create(create::Create),
-    /// List items
     #[command(visible_alias = "ls")]
     List(list::List),
-    /// Show an item with its issues, gates, runs, events and cost
     Show(show::Show),
-    /// Let a parked item go on with more attempts
     Retry(decide::Retry),
-    /// Give items up
     Cancel(decide::Cancel),
-    /// Keep items from being claimed; runs under way are finished
     Hold(decide::Hold),
-    /// Let held items be claimed again
     Release(decide::Release),
-    /// Wait until items have ended, or need a person
     Wait(wait::Wait),
 }
 

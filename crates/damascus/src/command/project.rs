@@ -34,7 +34,6 @@ pub struct Project {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a project
     Add(add::Add),
     /// List the projects
     #[command(visible_alias = "ls")]

@@ -11,6 +11,9 @@ use serde_json::Value;
 use super::{MAX_MOVES, Move};
 use crate::StoreError;
 
+/// The most attempts that the column holds.
+const MAX_GRANTED: u16 = i16::MAX.unsigned_abs();
+
 /// How much of a provider's and a model's name the ledger keeps, in characters.
 const PROVIDER_MAX_CHARS: usize = 100;
 const MODEL_MAX_CHARS: usize = 200;
@@ -136,7 +139,8 @@ impl MoveRow {
             to_phase: to.phase().name(),
             resume_phase: to.stage.resume().map(damascus_core::Named::name),
             block_reason: to.stage.block_reason().map(damascus_core::Named::name),
-            granted: to.budget.attempts_granted.get(),
+            // The column is a smallint; nobody is granted so many in earnest.
+            granted: to.budget.attempts_granted.get().min(MAX_GRANTED),
             used: to.budget.attempts_used,
             infra: to.budget.infra_failures,
             moves: to.budget.moves,

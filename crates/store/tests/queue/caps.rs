@@ -1,12 +1,13 @@
 //! Lanes: never more runs than they allow, whoever claims; never fewer than they allow while something could run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use damascus_core::{ProjectId, WorkPhase};
 use damascus_store::lane::Lane;
-use damascus_store::{ClaimRequest, Lease};
+use damascus_store::{Channel, ClaimRequest, Lease};
 use damascus_testkit::Scene;
-use damascus_testkit::scene::{names, passes, project, rate_limited, request};
+use damascus_testkit::scene::{asked, names, passes, project, rate_limited, report_move, request};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -190,4 +191,28 @@ async fn a_report_and_the_claim_in_its_commit_count_the_place_that_became_free()
     let (applied, next) = scene.store().finish_and_claim(&passes(&first), &specs).await.unwrap();
     assert_eq!((applied.written, applied.claimable), (vec![items[0]], 1));
     assert_eq!(next.iter().map(|lease| lease.item).collect::<Vec<_>>(), [items[1]]);
+}
+
+#[tokio::test]
+async fn others_are_told_of_a_place_that_became_free_and_was_not_taken() {
+    let scene = Scene::new().await;
+    scene.store().set_global_concurrency(Some(1)).await.unwrap();
+    let items = scene.items(scene.project, 3).await;
+    let lease = scene.claim(1).await.remove(0);
+    let mut listener = scene.store().listen(&[Channel::Work]).await.unwrap();
+    let mut told = async |what: &str| tokio::time::timeout(table::PATIENCE, listener.wait()).await.expect(what).unwrap();
+
+    // A worker that runs no specs asks a person; another one waits for its place.
+    let merges = ClaimRequest { phases: vec![WorkPhase::Merge], ..request(scene.worker, 1) };
+    let (applied, next) = scene.store().finish_and_claim(&[report_move(&lease, asked("Which?"))], &merges).await.unwrap();
+    assert_eq!((applied.written, applied.claimable, next), (vec![items[0]], 0, vec![]));
+    told("a report that left its place").await;
+
+    let lost = ClaimRequest { lease: Duration::ZERO, ..request(scene.worker, 1) };
+    assert_eq!(scene.store().claim(&lost).await.unwrap().len(), 1);
+    assert_eq!(scene.store().sweep_leases(1.0).await.unwrap().lost, 1);
+    told("a lease that was lost").await;
+    assert_eq!(scene.claim(9).await.len(), 1);
+    scene.store().cancel(items[2], "ada", "").await.unwrap();
+    told("a run that a person ended").await;
 }

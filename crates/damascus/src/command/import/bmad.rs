@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use damascus_bmad::{Layout, Limits, Scan, ScanError, ScanOptions, Severity};
+use damascus_bmad::{Code, Layout, Limits, Scan, ScanError, ScanOptions, Severity};
 use damascus_core::{ItemId, ProjectId};
 use damascus_store::item::{ExistingStory, NewItem, RevisedStory};
 use damascus_store::{Store, StoreError};
@@ -51,6 +51,9 @@ pub(super) struct Bmad {
     /// Read this layout where there are several
     #[arg(long, value_name = "LAYOUT", value_parser = ["v6-specs", "v6-classic", "v6-alpha", "v4"])]
     layout: Option<String>,
+    /// Import although it can't be told which stories are done: all count as not started
+    #[arg(long)]
+    assume_not_started: bool,
     /// End with 1 when a story is broken or refused
     #[arg(long)]
     strict: bool,
@@ -61,6 +64,7 @@ impl Bmad {
         let store = context.store().await?;
         let project = store.resolve_project(&self.project).await?;
         let scan = self.scan().await?;
+        self.refuse_unknown_statuses(&scan)?;
         let mut replans = 0;
         let (plan, written) = loop {
             let plan = plan(&scan, &existing(store, project, &scan).await?, !self.no_order);
@@ -78,6 +82,19 @@ impl Bmad {
             .show(&context.out)?;
         let broken = scan.findings.iter().any(|finding| finding.severity == Severity::Error);
         Ok(if self.strict && broken { Exit::Failed } else { Exit::Done })
+    }
+
+    /// Without its tracking file every story looks unstarted; building again what is done would cost money and trust.
+    fn refuse_unknown_statuses(&self, scan: &Scan) -> Result<()> {
+        let Some(finding) = scan.findings.iter().find(|finding| finding.code == Code::NoStatuses) else {
+            return Ok(());
+        };
+        if self.dry_run || self.assume_not_started {
+            return Ok(());
+        }
+        let message = format!("{}: {}", finding.source, finding.message);
+        let next = format!("{} Or pass --assume-not-started; --dry-run shows what would come in", finding.hint);
+        Err(Problem::failed("unknown_statuses", message, next).into())
     }
 
     /// Reads the folder on a thread of its own: it may be large, or on a slow disk.

@@ -49,9 +49,8 @@ pub(super) fn plan<'a>(scan: &'a Scan, existing: &[ExistingStory], order: bool) 
     let known: BTreeMap<&str, &ExistingStory> = existing.iter().map(|one| (one.key.as_str(), one)).collect();
     let by_key: BTreeMap<&str, &Story> = scan.stories.iter().map(|story| (story.key.as_str(), story)).collect();
     // An item exists, or will: something can wait for it.
-    let is_item = |key: &str| {
-        known.contains_key(key) || by_key.get(key).is_some_and(|story| story.status != StoryStatus::Done)
-    };
+    let is_item =
+        |key: &str| known.contains_key(key) || by_key.get(key).is_some_and(|story| story.status != StoryStatus::Done);
     let mut waits: BTreeMap<&str, Vec<NewGate>> = BTreeMap::new();
     let mut met = 0;
     for dependency in scan.dependencies.iter().filter(|one| order || one.origin != Origin::Order) {
@@ -109,7 +108,10 @@ fn outcome_of_new(story: &Story, gates: Vec<NewGate>) -> Outcome {
 fn outcome_of_known(story: &Story, known: &ExistingStory) -> Outcome {
     let left_alone = |why: String| Outcome::LeftAlone { why };
     if known.source != StorySource::Bmad {
-        return left_alone(format!("the key belongs to item #{}, which was not imported; rename one of them", known.item));
+        return left_alone(format!(
+            "the key belongs to item #{}, which was not imported; rename one of them",
+            known.item
+        ));
     }
     let sha256 = match digest(story) {
         Ok(sha256) => sha256,
@@ -118,7 +120,9 @@ fn outcome_of_known(story: &Story, known: &ExistingStory) -> Outcome {
     match (sha256 == known.content_sha256, known.phase) {
         (_, Phase::Cancelled) => left_alone(format!("item #{} was cancelled here", known.item)),
         (true, _) => Outcome::Unchanged(known.item),
-        (false, Phase::Merged) => left_alone(format!("changed upstream, but item #{} has merged; write a new story", known.item)),
+        (false, Phase::Merged) => {
+            left_alone(format!("changed upstream, but item #{} has merged; write a new story", known.item))
+        }
         (false, phase) if known.started => left_alone(format!(
             "changed upstream, but item #{} is under way ({phase}); cancel it and give the story a new key to begin again",
             known.item

@@ -1,6 +1,7 @@
 //! From a filter to SQL.
 //!
-//! Invariant: the statement is put together from constants only; every value is bound. What it reads is bounded by [`MAX_LOOKED_AT`].
+//! Invariants: the statement is put together from constants only; every value is bound. It reads what is unfinished or was cancelled, or
+//! at most [`MAX_LOOKED_AT`] of all items.
 
 use damascus_core::{Named as _, Phase};
 use sqlx::{Postgres, QueryBuilder};
@@ -10,12 +11,11 @@ use super::{ItemFilter, MAX_PAGE};
 /// How many items one page looks at, at most, where a filter leaves some of them out.
 const MAX_LOOKED_AT: usize = 20_000;
 
-/// The indexes on what is unfinished: together they hold each such item once.
-const UNFINISHED: [&str; 3] = [
-    "w.claim_class IS NOT NULL",
-    "w.lease_owner IS NOT NULL",
-    "w.claim_class IS NULL AND w.lease_owner IS NULL AND w.phase NOT IN ('merged', 'cancelled')",
-];
+/// The indexes on what can be claimed, on what runs, and on what does neither: together they hold each unfinished item once.
+const QUEUED: &str = "w.claim_class IS NOT NULL";
+const RUNNING: &str = "w.lease_owner IS NOT NULL";
+const WAITING: &str = "w.claim_class IS NULL AND w.lease_owner IS NULL AND w.phase NOT IN ('merged', 'cancelled')";
+/// The index on what was given up.
 const CANCELLED: &str = "w.phase = 'cancelled'";
 
 impl ItemFilter {
@@ -61,6 +61,19 @@ impl ItemFilter {
         self.held == Some(true) || (!self.phases.is_empty() && !self.phases.contains(&Phase::Merged))
     }
 
+    /// The indexes that hold what is asked for, where nothing merged is.
+    fn parts(&self) -> Vec<&'static str> {
+        let mut parts = Vec::new();
+        if self.phases.is_empty() || self.phases.iter().any(|phase| phase.working().is_some()) {
+            parts.extend([QUEUED, RUNNING]);
+        }
+        parts.push(WAITING);
+        if self.held != Some(true) && self.phases.contains(&Phase::Cancelled) {
+            parts.push(CANCELLED);
+        }
+        parts
+    }
+
     /// How many must be looked at to fill a page.
     fn looked_at(&self) -> usize {
         let all_fit = self.leaves_merged_out() || (self.phases.is_empty() && self.held.is_none());
@@ -71,9 +84,8 @@ impl ItemFilter {
     /// primary key past all that has ended; with a project, both columns of the stories' index are ordered by, for the same reason.
     fn push_looked_at(&self, query: &mut QueryBuilder<Postgres>) {
         if self.leaves_merged_out() {
-            let cancelled = self.held != Some(true) && self.phases.contains(&Phase::Cancelled);
             query.push("WITH few AS MATERIALIZED (");
-            for (at, part) in UNFINISHED.into_iter().chain(cancelled.then_some(CANCELLED)).enumerate() {
+            for (at, part) in self.parts().into_iter().enumerate() {
                 query.push(if at == 0 { "" } else { " UNION ALL " });
                 query.push("SELECT w.id FROM work_items w WHERE ").push(part);
                 self.push_row(query);
