@@ -106,25 +106,122 @@ impl HeldLeases {
         }
     }
 
-    /// Renews the leases for ever.
+    /// Renews the leases for ever, and looks at the clock besides: a renewal that hangs must not keep a run going.
     pub(crate) async fn beat(self, store: Store, worker: WorkerId, lease: Duration, ports: Ports) {
         let beat = (lease / BEATS_PER_LEASE).min(IDLE_BEAT);
-        loop {
-            let asked = self.all();
-            let sent = Instant::now();
-            let pause = match store.renew(worker, &asked, lease).await {
-                Ok(kept) => {
-                    self.renewed(&asked, &kept, sent + lease);
-                    beat
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the heartbeat failed");
-                    ports.recovery.database_lost().await;
-                    beat / RETRY_FRACTION
-                }
-            };
-            self.expire();
-            tokio::time::sleep(pause).await;
+        let retry = beat / RETRY_FRACTION;
+        let renewing = async {
+            loop {
+                let asked = self.all();
+                let sent = Instant::now();
+                // A renewal that takes longer than its lease is worth nothing; the connection may be dead without saying so.
+                let renewed = tokio::time::timeout(lease, store.renew(worker, &asked, lease)).await;
+                let pause = match renewed {
+                    Ok(Ok(kept)) => {
+                        self.renewed(&asked, &kept, sent + lease);
+                        beat
+                    }
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "the heartbeat failed");
+                        ports.recovery.database_lost().await;
+                        retry
+                    }
+                    Err(_) => {
+                        tracing::warn!("the heartbeat got no answer");
+                        retry
+                    }
+                };
+                tokio::time::sleep(pause).await;
+            }
+        };
+        let watching = async {
+            loop {
+                self.expire();
+                tokio::time::sleep(retry).await;
+            }
+        };
+        tokio::join!(renewing, watching);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use damascus_core::policy::DEFAULT_ATTEMPTS;
+    use damascus_core::{Budget, Policy, ProjectId, RunId, WorkPhase};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn lease(item: i64, epoch: i64) -> Lease {
+        Lease {
+            item: ItemId(item),
+            project: ProjectId(1),
+            run: RunId(epoch),
+            worker: WorkerId(1),
+            phase: WorkPhase::Spec,
+            epoch: Epoch(epoch),
+            budget: Budget::new(DEFAULT_ATTEMPTS),
+            policy: Policy::default(),
+            until: chrono::DateTime::UNIX_EPOCH,
         }
+    }
+
+    #[test]
+    fn an_item_is_taken_up_once_until_it_is_released() {
+        let held = HeldLeases::default();
+        let later = Instant::now() + LONG;
+        let (guard, cancelled) = held.take(&lease(1, 3), later).unwrap();
+        assert!(
+            held.take(&lease(1, 3), later).is_none(),
+            "the same lease, given out again after a crash of the server"
+        );
+        assert!(held.take(&lease(1, 5), later).is_none(), "a later one");
+        assert!(guard.holds() && !cancelled.is_cancelled(), "the first run goes on");
+        assert_eq!(held.all(), [(ItemId(1), Epoch(3))]);
+        held.release(ItemId(1));
+        assert!(!guard.holds());
+        let (second, _) = held.take(&lease(1, 5), later).unwrap();
+        assert!(second.holds() && !guard.holds(), "a guard is of one lease");
+    }
+
+    #[test]
+    fn what_is_not_renewed_is_lost_and_told_at_once() {
+        let held = HeldLeases::default();
+        let later = Instant::now() + LONG;
+        let (kept, lost) = (held.take(&lease(1, 1), later).unwrap(), held.take(&lease(2, 1), later).unwrap());
+        let asked = held.all();
+        let (new, told) = held.take(&lease(3, 1), later).unwrap();
+        held.renewed(&asked, &[ItemId(1)], later + LONG);
+        assert!(kept.0.holds() && !kept.1.is_cancelled());
+        assert!(!lost.0.holds() && lost.1.is_cancelled());
+        assert!(
+            new.holds() && !told.is_cancelled(),
+            "what was taken up while the renewal was under way was not asked for"
+        );
+    }
+
+    #[test]
+    fn a_renewal_of_an_earlier_lease_says_nothing_about_a_later_one() {
+        let held = HeldLeases::default();
+        let later = Instant::now() + LONG;
+        held.take(&lease(1, 1), later).unwrap();
+        let asked = held.all();
+        held.release(ItemId(1));
+        let (guard, cancelled) = held.take(&lease(1, 3), later).unwrap();
+        held.renewed(&asked, &[], later);
+        assert!(guard.holds() && !cancelled.is_cancelled());
+    }
+
+    #[test]
+    fn a_lease_ends_by_the_local_clock_though_nobody_answers() {
+        let held = HeldLeases::default();
+        let (guard, cancelled) = held.take(&lease(1, 1), Instant::now()).unwrap();
+        let (other, goes_on) = held.take(&lease(2, 1), Instant::now() + LONG).unwrap();
+        assert!(!guard.holds() && !cancelled.is_cancelled());
+        held.expire();
+        assert!(cancelled.is_cancelled() && !goes_on.is_cancelled() && other.holds());
+        held.cancel_all();
+        assert!(goes_on.is_cancelled());
     }
 }

@@ -24,6 +24,8 @@ pub use settings::{Mode, WorkerSettings, WorkerSummary};
 
 /// How often a worker looks for work without being told, in case that a notification was lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+/// How often a worker walks all closed gates; a scheduler does so more often.
+const HEAL_INTERVAL: Duration = Duration::from_secs(60);
 /// How long runs that were told to stop may take to do so.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// The first pause after the database failed, and the longest.
@@ -45,6 +47,8 @@ pub struct Worker {
     summary: WorkerSummary,
     /// When to look for what came due.
     sweep_at: Instant,
+    /// When to look for gates whose evaluation was missed: by this worker, or by one that died between its commit and the look.
+    heal_at: Instant,
     /// Whether something may be claimable that was not looked for yet.
     hungry: bool,
     /// Consecutive failures of the database.
@@ -69,6 +73,7 @@ impl Worker {
             finished: Vec::new(),
             summary: WorkerSummary::default(),
             sweep_at: Instant::now(),
+            heal_at: Instant::now(),
             hungry: true,
             failures: 0,
             careful: 0,
@@ -177,7 +182,12 @@ impl Worker {
             self.leases.release(lease.item);
             if !applied.wrote(lease.item) {
                 self.summary.stale += 1;
-                tracing::info!(item.id = lease.item.0, run.id = lease.run.0, lease.epoch = lease.epoch.0, "a stale report was dropped");
+                tracing::info!(
+                    item.id = lease.item.0,
+                    run.id = lease.run.0,
+                    lease.epoch = lease.epoch.0,
+                    "a stale report was dropped"
+                );
             }
         }
         self.summary.reported += applied.written.len() as u64;
@@ -215,6 +225,7 @@ impl Worker {
             }
             Err(error) => {
                 self.sweep_at = Instant::now() + self.retry_pause();
+                self.heal_at = self.sweep_at;
                 self.database_failed(error).await
             }
         }
@@ -222,7 +233,7 @@ impl Worker {
 
     async fn sweep(&mut self) -> Result<(), StoreError> {
         self.sweep_at = Instant::now() + SWEEP_INTERVAL;
-        match crate::scheduler::sweep(&self.store, self.ports.randomness.as_ref()).await {
+        match self.look_around().await {
             Ok(next_due) => {
                 // Rounded up, so that what is due is due when it is looked for.
                 let next = next_due.map_or(SWEEP_INTERVAL, |due| due + Duration::from_millis(1));
@@ -234,13 +245,27 @@ impl Worker {
         }
     }
 
+    /// Advances what came due, and now and then what was missed; says when something comes due next.
+    async fn look_around(&mut self) -> Result<Option<Duration>, StoreError> {
+        let next_due = crate::scheduler::sweep(&self.store, self.ports.randomness.as_ref()).await?;
+        if Instant::now() >= self.heal_at {
+            self.store.heal_gates().await?;
+            self.heal_at = Instant::now() + HEAL_INTERVAL;
+        }
+        Ok(next_due)
+    }
+
     /// Bears a failure that a retry may mend; passes on the others.
     async fn database_failed(&mut self, error: StoreError) -> Result<(), StoreError> {
         if !error.retryable() {
             return Err(error);
         }
         self.failures = self.failures.saturating_add(1);
-        tracing::warn!(error = &error as &dyn std::error::Error, failures = self.failures, "the database failed; trying again");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            failures = self.failures,
+            "the database failed; trying again"
+        );
         self.ports.recovery.database_lost().await;
         Ok(())
     }
@@ -291,21 +316,17 @@ impl Worker {
 
     /// Ends in order: what reports within the grace period is written, the rest is handed back.
     async fn drain(&mut self) -> Result<(), StoreError> {
-        let mut end = Instant::now() + self.settings.grace;
-        let mut cancelled = false;
-        while !(self.running.is_empty() && self.finished.is_empty()) {
+        let end = Instant::now() + self.settings.grace;
+        loop {
             self.collect();
             if !self.finished.is_empty() {
                 self.settle_and_claim(0).await?;
-            }
-            if Instant::now() >= end {
-                if cancelled || self.running.is_empty() {
-                    break;
+                if self.failures == 0 {
+                    continue;
                 }
-                // Those that listen end now; the others are aborted below.
-                self.leases.cancel_all();
-                cancelled = true;
-                end += CANCEL_GRACE;
+            }
+            if (self.running.is_empty() && self.finished.is_empty()) || Instant::now() >= end {
+                break;
             }
             let until = if self.failures > 0 { Instant::now() + self.retry_pause() } else { end };
             tokio::select! {
@@ -313,10 +334,24 @@ impl Worker {
                 () = tokio::time::sleep_until(until.min(end)) => {}
             }
         }
-        self.running.abort_all();
-        self.run_of.clear();
+        self.break_off().await;
         let left = self.leases.all();
         self.summary.handed_back = self.store.hand_back(self.id, &left).await?;
+        // Stale by now, so that a run is not judged by what it says because it was told to stop; what it cost is written all the same.
+        while !self.finished.is_empty() && self.failures == 0 {
+            self.settle_and_claim(0).await?;
+        }
         self.store.worker_stopped(self.id).await
+    }
+
+    /// Tells what still runs to stop. What listens ends now; the rest is aborted.
+    async fn break_off(&mut self) {
+        self.leases.cancel_all();
+        let end = Instant::now() + CANCEL_GRACE;
+        while let Ok(Some(ended)) = tokio::time::timeout_at(end, self.running.join_next_with_id()).await {
+            self.note(ended);
+        }
+        self.running.abort_all();
+        self.run_of.clear();
     }
 }

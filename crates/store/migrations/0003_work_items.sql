@@ -30,7 +30,7 @@ CREATE INDEX landings_recent ON landings (landed_at);
 
 CREATE TABLE work_items (
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    project_id       bigint NOT NULL REFERENCES projects,
+    project_id       bigint NOT NULL,
     rank             bigint NOT NULL DEFAULT 0,
     lease_epoch      bigint NOT NULL DEFAULT 0,
     event_tx         xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -74,7 +74,7 @@ CREATE TABLE work_items (
 
 COMMENT ON TABLE  work_items IS 'One story of a project; the row whose phase advances. Only the apply module of the store writes phase.';
 COMMENT ON COLUMN work_items.id IS 'Given by the database; rises with age.';
-COMMENT ON COLUMN work_items.project_id IS 'Its project.';
+COMMENT ON COLUMN work_items.project_id IS 'Its project. No foreign key: it would be checked at every claim that follows a transition in one commit. The story has one, and projects are never deleted.';
 COMMENT ON COLUMN work_items.rank IS 'Order within a priority; lower first.';
 COMMENT ON COLUMN work_items.lease_epoch IS 'Rises with every claim, hand-back and transition. A report under an older one changes nothing.';
 COMMENT ON COLUMN work_items.event_tx IS 'What its latest event has for tx; the next one has no less, so that its events are read in the order of their numbers.';

@@ -65,8 +65,9 @@ CREATE TRIGGER items_begin_in_spec BEFORE INSERT ON work_items FOR EACH ROW
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME USING ERRCODE = 'check_violation', CONSTRAINT = 'immutable';
+    RAISE EXCEPTION 'rows of % are never % here', TG_TABLE_NAME, CASE TG_OP WHEN 'DELETE' THEN 'deleted' ELSE 'changed' END USING ERRCODE = 'check_violation', CONSTRAINT = 'immutable';
 END
 $$;
 CREATE TRIGGER landings_are_immutable BEFORE UPDATE OR DELETE ON landings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER projects_are_kept BEFORE DELETE ON projects FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER items_are_kept BEFORE DELETE ON work_items FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -1,7 +1,9 @@
 -- The statements that hand out and take back work, as functions: each is one round trip, its commit included, so that a process that is
 -- stopped or loses its network in the middle of a call holds no lock that others wait for. Written by the apply module alone.
 
-CREATE FUNCTION apply_moves(p_batch jsonb) RETURNS TABLE (item_id bigint, claimable boolean) LANGUAGE plpgsql AS $$
+-- Sequential scans are off in both: a plan that was made while the tables were small would be kept when they are not.
+CREATE FUNCTION apply_moves(p_batch jsonb) RETURNS TABLE (item_id bigint, claimable boolean)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -10,7 +12,7 @@ BEGIN
             AS t(item_id bigint, epoch bigint, worker bigint, from_phase phase, event transition_event, to_phase phase, resume_phase phase,
                  block_reason block_reason, granted smallint, used smallint, infra smallint, moves smallint, tampers smallint,
                  wake_ms bigint, close_lane_ms bigint, events smallint, close_issues boolean, announcement text, ended run_end,
-                 verdict verdict, charge charge, detail text, evidence jsonb)
+                 verdict verdict, charge charge, detail text, evidence jsonb, told jsonb)
     ), guarded AS (
         -- Locked in one order, so that two batches can't wait for each other. A run is lost only if its lease is over at this moment.
         SELECT w.id, w.project_id, w.events, greatest(w.event_tx, pg_current_xact_id()) AS event_tx, w.run_id, w.lease_owner,
@@ -81,10 +83,8 @@ BEGIN
         RETURNING l.id, l.name, l.opens_at, l.closed_reason
     ), told AS (
         INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
-        SELECT g.event_tx, g.project_id, g.id, g.events + 1, i.announcement, jsonb_strip_nulls(jsonb_build_object(
-                   'from', i.from_phase, 'to', i.to_phase, 'cause', i.event, 'charge', i.charge, 'run_id', g.run_id,
-                   'resume', i.resume_phase, 'reason', i.block_reason, 'attempts_used', i.used, 'attempts_granted', i.granted,
-                   'wait_ms', i.wake_ms))
+        SELECT g.event_tx, g.project_id, g.id, g.events + 1, i.announcement,
+               CASE WHEN g.run_id IS NULL THEN i.told ELSE i.told || ('{"run_id":' || g.run_id || '}')::jsonb END
         FROM input i JOIN guarded g ON g.id = i.item_id
         UNION ALL
         SELECT g.event_tx, g.project_id, g.id, g.events + 1 + (row_number() OVER (PARTITION BY a.item_id ORDER BY a.id))::int,
@@ -164,7 +164,8 @@ BEGIN
                       w.attempts_granted, w.attempts_used, w.infra_failures, w.moves, w.tampers
         ), told AS (
             INSERT INTO events_outbox (tx, project_id, item_id, seq, type, data)
-            SELECT c.event_tx, c.project_id, c.id, c.events, 'run.started', jsonb_build_object('run_id', c.run_id, 'phase', c.phase, 'worker_id', p_worker)
+            SELECT c.event_tx, c.project_id, c.id, c.events, 'run.started',
+                   ('{"run_id":' || c.run_id || ',"phase":"' || c.phase || '","worker_id":' || p_worker || '}')::jsonb
             FROM claimed c
         )
         SELECT c.id, c.project_id, c.phase, c.lease_epoch, c.run_id, c.lease_until, c.attempts_granted, c.attempts_used, c.infra_failures,
@@ -184,38 +185,31 @@ $$;
 COMMENT ON FUNCTION claim_items IS 'Leases up to so many items to a worker, in claim order and within the room of all their lanes.';
 
 CREATE FUNCTION claim_lightly(p_worker bigint, p_phases phase[], p_max bigint, p_lease_ms bigint)
-RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
+RETURNS TABLE (item_id bigint, project_id bigint, phase phase, epoch bigint, run_id bigint, lease_until timestamptz, granted smallint,
+               used smallint, infra smallint, moves smallint, tampers smallint, max_infra_failures smallint, max_moves smallint,
+               backoff_base_ms integer, backoff_cap_ms integer)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     -- A claim that a crash of the server undoes is only made again: its commit does not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
-    RETURN QUERY SELECT to_jsonb(c) FROM claim_items(p_worker, p_phases, p_max, p_lease_ms) c;
+    RETURN QUERY SELECT * FROM claim_items(p_worker, p_phases, p_max, p_lease_ms);
 END
 $$;
 COMMENT ON FUNCTION claim_lightly IS 'claim_items in a transaction of its own, whose commit is asynchronous.';
 
 CREATE FUNCTION finish_and_claim(p_batch jsonb, p_worker bigint, p_phases phase[], p_max bigint, p_lease_ms bigint)
-RETURNS TABLE (written bigint, claimable boolean, lease jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-    finished integer := 0;
-    claimed integer := 0;
-    one record;
+RETURNS TABLE (written bigint, claimable boolean, item_id bigint, project_id bigint, phase phase, epoch bigint, run_id bigint,
+               lease_until timestamptz, granted smallint, used smallint, infra smallint, moves smallint, tampers smallint,
+               max_infra_failures smallint, max_moves smallint, backoff_base_ms integer, backoff_cap_ms integer)
+LANGUAGE plpgsql AS $$
 BEGIN
-    FOR one IN SELECT a.item_id, a.claimable FROM apply_moves(p_batch) a LOOP
-        finished := finished + 1;
-        written := one.item_id; claimable := one.claimable; lease := NULL;
-        RETURN NEXT;
-    END LOOP;
+    RETURN QUERY SELECT a.item_id, a.claimable, NULL::bigint, NULL::bigint, NULL::phase, NULL::bigint, NULL::bigint, NULL::timestamptz,
+                        NULL::smallint, NULL::smallint, NULL::smallint, NULL::smallint, NULL::smallint, NULL::smallint, NULL::smallint,
+                        NULL::integer, NULL::integer
+                 FROM apply_moves(p_batch) a;
     IF p_max > 0 THEN
-        FOR one IN SELECT to_jsonb(c) AS lease FROM claim_items(p_worker, p_phases, p_max, p_lease_ms) c LOOP
-            claimed := claimed + 1;
-            written := NULL; claimable := NULL; lease := one.lease;
-            RETURN NEXT;
-        END LOOP;
-    END IF;
-    -- More items became ready, or more places in lanes free, than this worker took: others may have room, or run other phases.
-    IF finished > claimed THEN
-        PERFORM pg_notify('damascus_work', '');
+        RETURN QUERY SELECT NULL::bigint, NULL::boolean, c.* FROM claim_items(p_worker, p_phases, p_max, p_lease_ms) c;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION finish_and_claim IS 'apply_moves, then claim_items, in one commit. Rows with written are of the first, rows with lease of the second.';
+COMMENT ON FUNCTION finish_and_claim IS 'apply_moves, then claim_items, in one commit. Rows with written are of the first, rows with item_id of the second.';

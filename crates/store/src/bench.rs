@@ -86,7 +86,7 @@ pub async fn seed_one_and_announce(store: &Store, project: ProjectId) -> Result<
 /// Waits until nothing is leased and nothing can be claimed.
 ///
 /// # Errors
-/// [`StoreError::Database`]; [`StoreError::Conflict`] when it does not come to that within [`IDLE_TIMEOUT`].
+/// [`StoreError::Database`]; [`StoreError::Conflict`] when it does not come to that within ten seconds.
 pub async fn wait_until_idle(store: &Store) -> Result<(), StoreError> {
     let busy = async {
         while sqlx::query_scalar!(

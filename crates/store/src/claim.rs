@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use damascus_core::{Backoff, Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId};
-use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use crate::decode::RowRef;
 use crate::{Applied, Move, Store, StoreError, apply};
@@ -79,46 +77,55 @@ impl Lease {
     }
 }
 
-/// A lease as the database function gives it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A lease as the database functions give it; a row without an item is none.
+#[derive(Debug)]
 struct LeaseRow {
-    item_id: i64,
-    project_id: i64,
-    phase: String,
-    epoch: i64,
-    run_id: i64,
-    lease_until: DateTime<Utc>,
-    granted: i16,
-    used: i16,
-    infra: i16,
-    moves: i16,
-    tampers: i16,
-    max_infra_failures: i16,
-    max_moves: i16,
-    backoff_base_ms: i32,
-    backoff_cap_ms: i32,
+    item_id: Option<i64>,
+    project_id: Option<i64>,
+    phase: Option<String>,
+    epoch: Option<i64>,
+    run_id: Option<i64>,
+    lease_until: Option<DateTime<Utc>>,
+    granted: Option<i16>,
+    used: Option<i16>,
+    infra: Option<i16>,
+    moves: Option<i16>,
+    tampers: Option<i16>,
+    max_infra_failures: Option<i16>,
+    max_moves: Option<i16>,
+    backoff_base_ms: Option<i32>,
+    backoff_cap_ms: Option<i32>,
+    written: Option<i64>,
+    claimable: Option<bool>,
 }
 
 impl LeaseRow {
-    fn lease(self, worker: WorkerId) -> Result<Lease, StoreError> {
-        let at = RowRef::item(self.item_id);
+    fn lease(self, item: i64, worker: WorkerId) -> Result<Lease, StoreError> {
+        let at = RowRef::item(item);
+        let whole = || at.wrong("it was claimed without all of its columns");
+        let project = self.project_id.ok_or_else(whole)?;
         Ok(Lease {
-            item: ItemId(self.item_id),
-            project: ProjectId(self.project_id),
-            run: RunId(self.run_id),
+            item: ItemId(item),
+            project: ProjectId(project),
+            run: RunId(self.run_id.ok_or_else(whole)?),
             worker,
-            phase: at.work_phase(&self.phase)?,
-            epoch: Epoch(self.epoch),
-            budget: at.budget(self.granted, self.used, self.infra, self.moves, self.tampers)?,
-            policy: policy(
-                self.project_id,
-                self.max_infra_failures,
-                self.max_moves,
-                self.backoff_base_ms,
-                self.backoff_cap_ms,
+            phase: at.work_phase(&self.phase.ok_or_else(whole)?)?,
+            epoch: Epoch(self.epoch.ok_or_else(whole)?),
+            budget: at.budget(
+                self.granted.ok_or_else(whole)?,
+                self.used.ok_or_else(whole)?,
+                self.infra.ok_or_else(whole)?,
+                self.moves.ok_or_else(whole)?,
+                self.tampers.ok_or_else(whole)?,
             )?,
-            until: self.lease_until,
+            policy: policy(
+                project,
+                self.max_infra_failures.ok_or_else(whole)?,
+                self.max_moves.ok_or_else(whole)?,
+                self.backoff_base_ms.ok_or_else(whole)?,
+                self.backoff_cap_ms.ok_or_else(whole)?,
+            )?,
+            until: self.lease_until.ok_or_else(whole)?,
         })
     }
 }
@@ -131,8 +138,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Inconsistent`].
     pub async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Lease>, StoreError> {
-        let rows = sqlx::query_scalar!(
-            r#"SELECT lease AS "lease!: Json<LeaseRow>" FROM claim_lightly($1, $2::text[]::phase[], $3, $4) AS lease"#,
+        let rows = sqlx::query_as!(
+            LeaseRow,
+            r#"SELECT item_id, project_id, phase::text, epoch, run_id, lease_until, granted, used, infra, moves, tampers,
+                      max_infra_failures, max_moves, backoff_base_ms, backoff_cap_ms, NULL::bigint AS written, NULL::boolean AS claimable
+               FROM claim_lightly($1, $2::text[]::phase[], $3, $4)"#,
             request.worker.0,
             &request.phase_names() as _,
             request.places(),
@@ -140,7 +150,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(|Json(row)| row.lease(request.worker)).collect()
+        rows.into_iter().filter_map(|row| row.item_id.map(|item| row.lease(item, request.worker))).collect()
     }
 
     /// Writes what finished runs reported and claims the next items: one round trip, one commit.
@@ -155,6 +165,10 @@ impl Store {
     ) -> Result<(Applied, Vec<Lease>), StoreError> {
         let mut connection = self.pool.acquire().await?;
         let done = finish_and_claim(&mut connection, apply::document(moves)?, request).await?;
+        // More items became ready, or more places in lanes free, than this worker took: others may have room, or run other phases.
+        if done.written.len() > done.leases.len() {
+            announce_work(&mut connection).await?;
+        }
         Ok((Applied::of(moves, done.written, done.claimable), done.leases))
     }
 }
@@ -173,8 +187,11 @@ pub(crate) async fn finish_and_claim(
     batch: Value,
     request: &ClaimRequest,
 ) -> Result<Finished, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT written, claimable, lease AS "lease: Json<LeaseRow>" FROM finish_and_claim($1, $2, $3::text[]::phase[], $4, $5)"#,
+    let rows = sqlx::query_as!(
+        LeaseRow,
+        r#"SELECT item_id, project_id, phase::text, epoch, run_id, lease_until, granted, used, infra, moves, tampers,
+                  max_infra_failures, max_moves, backoff_base_ms, backoff_cap_ms, written, claimable
+           FROM finish_and_claim($1, $2, $3::text[]::phase[], $4, $5)"#,
         batch,
         request.worker.0,
         &request.phase_names() as _,
@@ -187,8 +204,8 @@ pub(crate) async fn finish_and_claim(
     for row in rows {
         finished.claimable += usize::from(row.claimable == Some(true));
         finished.written.extend(row.written.map(ItemId));
-        if let Some(Json(lease)) = row.lease {
-            finished.leases.push(lease.lease(request.worker)?);
+        if let Some(item) = row.item_id {
+            finished.leases.push(row.lease(item, request.worker)?);
         }
     }
     Ok(finished)

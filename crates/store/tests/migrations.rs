@@ -1,4 +1,5 @@
 //! Migrations: from nothing to the current schema, with rows in every table that each of them makes, and never past what a binary knows.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use damascus_store::{ConnectOptions, Store, StoreError, migrate};
 use damascus_testkit::TestDb;
@@ -56,7 +57,7 @@ async fn a_newer_schema_is_refused_with_both_versions_and_left_alone() {
         .await
         .expect("the migrator's table takes a row");
     for refused in [
-        Store::open(options(&db)).await.err().expect("a newer schema is refused"),
+        Store::open(options(&db)).await.expect_err("a newer schema is refused"),
         migrate::bring_up_to_date(&options(&db)).await.expect_err("a newer schema is refused"),
     ] {
         assert!(matches!(refused, StoreError::SchemaNewer { .. }), "{refused}");

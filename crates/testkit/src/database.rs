@@ -95,6 +95,14 @@ impl TestDb {
     pub async fn connect(&self) -> PgConnection {
         connect(&self.url).await
     }
+
+    /// The first column of what a query gives, as texts: for tests that may not use SQL clients of their own.
+    pub async fn texts(&self, query: &str) -> Vec<String> {
+        let mut connection = self.connect().await;
+        let texts = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await;
+        connection.close().await.expect("the connection closes");
+        texts.expect("the query is one")
+    }
 }
 
 /// A server that a test has to itself.

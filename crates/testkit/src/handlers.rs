@@ -27,8 +27,7 @@ impl<F: Fn(&RunContext) -> RunReport + Send + Sync> PhaseHandler for Scripted<F>
     }
 }
 
-/// Hands every run to the test, which says what it reports.
-pub struct Puppet(mpsc::UnboundedSender<Puppeted>);
+struct Puppet(mpsc::UnboundedSender<Puppeted>);
 
 /// A run in the hands of a test. Letting it drop is a failure of the surroundings.
 pub struct Puppeted {
@@ -38,13 +37,11 @@ pub struct Puppeted {
     pub report: oneshot::Sender<RunReport>,
 }
 
-impl Puppet {
-    /// A handler, and the runs that it is given.
-    #[must_use]
-    pub fn new() -> (Arc<dyn PhaseHandler>, mpsc::UnboundedReceiver<Puppeted>) {
-        let (given, runs) = mpsc::unbounded_channel();
-        (Arc::new(Self(given)), runs)
-    }
+/// A handler that hands every run to the test, which says what it reports; and the runs that it is given.
+#[must_use]
+pub fn puppet() -> (Arc<dyn PhaseHandler>, mpsc::UnboundedReceiver<Puppeted>) {
+    let (given, runs) = mpsc::unbounded_channel();
+    (Arc::new(Puppet(given)), runs)
 }
 
 #[async_trait]
@@ -70,7 +67,9 @@ pub struct Random {
 impl PhaseHandler for Random {
     async fn run(&self, context: RunContext) -> RunReport {
         let lease = &context.lease;
-        let mut rng = SmallRng::seed_from_u64(self.seed ^ lease.item.0.cast_unsigned().rotate_left(32) ^ lease.epoch.0.cast_unsigned());
+        let mut rng = SmallRng::seed_from_u64(
+            self.seed ^ lease.item.0.cast_unsigned().rotate_left(32) ^ lease.epoch.0.cast_unsigned(),
+        );
         let report = RunReport::free(outcome(lease.phase, self.pass_percent, &mut rng));
         // Some runs take long enough to be caught in the middle.
         if rng.random_ratio(1, 50) {
@@ -87,12 +86,20 @@ fn outcome(phase: WorkPhase, pass_percent: u32, rng: &mut SmallRng) -> Outcome {
     use Failure as F;
     let failures: &[Failure] = match phase {
         WorkPhase::Spec => &[F::SpecInvalid, F::InfraError, F::Timeout],
-        WorkPhase::Build => &[F::NoChange, F::BuildFailed, F::PolicyViolation, F::SpecWrong, F::ContractChanged, F::InfraError],
-        WorkPhase::Review => &[F::TestsFailed, F::ReviewRejected, F::RebaseConflict, F::TamperSuspected, F::SpecWrong, F::Timeout],
+        WorkPhase::Build => {
+            &[F::NoChange, F::BuildFailed, F::PolicyViolation, F::SpecWrong, F::ContractChanged, F::InfraError]
+        }
+        WorkPhase::Review => {
+            &[F::TestsFailed, F::ReviewRejected, F::RebaseConflict, F::TamperSuspected, F::SpecWrong, F::Timeout]
+        }
         WorkPhase::Merge => &[F::HeadMoved, F::BaseMoved, F::RebaseConflict, F::TestsFailed, F::InfraError],
     };
     if phase == WorkPhase::Spec && rng.random_ratio(1, 8) {
-        let first = Question { text: "Which of the two?".to_owned(), options: vec!["a".to_owned(), "b".to_owned()], default: Some("a".to_owned()) };
+        let first = Question {
+            text: "Which of the two?".to_owned(),
+            options: vec!["a".to_owned(), "b".to_owned()],
+            default: Some("a".to_owned()),
+        };
         return Outcome::Ask { first, more: Vec::new() };
     }
     let failure = failures[rng.random_range(0..failures.len())];

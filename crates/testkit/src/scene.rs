@@ -29,12 +29,18 @@ pub struct Scene {
     pub worker: WorkerId,
 }
 
-/// A project that lands any number of items at once and backs off for milliseconds.
+/// A project that backs off for milliseconds.
 #[must_use]
 pub fn project(name: &str) -> NewProject {
     let mut new = NewProject::new(name, ForgeKind::Local, "/srv/demo.git");
     new.backoff = Backoff { base_ms: 40, cap_ms: 200 };
     new
+}
+
+/// A project that backs off for longer than a test waits.
+#[must_use]
+pub fn slow_project(name: &str) -> NewProject {
+    NewProject { backoff: Backoff::default(), ..project(name) }
 }
 
 /// A story to create.
@@ -186,7 +192,8 @@ impl Scene {
 
     /// A lease on this very item; what else was claimed on the way is handed back.
     pub async fn lease(&self, item: ItemId) -> Lease {
-        let (ours, others): (Vec<Lease>, Vec<Lease>) = self.claim(512).await.into_iter().partition(|one| one.item == item);
+        let (ours, others): (Vec<Lease>, Vec<Lease>) =
+            self.claim(512).await.into_iter().partition(|one| one.item == item);
         self.store().hand_back(self.worker, &names(&others)).await.expect("handed back");
         match ours.into_iter().next() {
             Some(lease) => lease,

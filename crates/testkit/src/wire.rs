@@ -36,7 +36,8 @@ impl Wire {
                 calls.spawn(carry(near, Arc::clone(&server), watched.clone()));
             }
         });
-        let (before, database) = db.url().split_once("://").and_then(|(_, rest)| rest.rsplit_once('/')).expect("an address");
+        let (before, database) =
+            db.url().split_once("://").and_then(|(_, rest)| rest.rsplit_once('/')).expect("an address");
         let who = before.rsplit_once('@').map_or("", |(who, _)| who);
         let database = database.split('?').next().unwrap_or_default();
         let url = format!("postgres://{who}@127.0.0.1:{port}/{database}?sslmode=disable");
@@ -79,7 +80,11 @@ async fn carry(near: TcpStream, server: Arc<PgConnectOptions>, held_up: watch::R
     }
 }
 
-async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut held_up: watch::Receiver<bool>) {
+async fn one_way(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut held_up: watch::Receiver<bool>,
+) {
     let mut buffer = vec![0; BUFFER];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let open = held_up.wait_for(|held_up| !held_up).await.is_ok();

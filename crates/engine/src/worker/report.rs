@@ -27,13 +27,15 @@ pub(super) fn of_broken_handler(error: &JoinError) -> RunReport {
 
 const REFUSED: &str = "the database refused the run's report";
 
-/// Puts an infrastructure failure in the place of a report that the database refuses. Says whether that is worth a try: not when the report
-/// is such a replacement itself.
+/// Puts an infrastructure failure in the place of a report that the database refuses, first with the costs, then without. Says whether that is
+/// worth a try: not when the report is such a replacement itself.
 pub(super) fn replace_refused(lease: &Lease, report: &mut RunReport, error: &StoreError) -> bool {
     tracing::error!(item.id = lease.item.0, run.id = lease.run.0, error = error as &dyn std::error::Error, "{REFUSED}");
-    if matches!(&report.outcome, Outcome::Fail { detail, .. } if detail.starts_with(REFUSED)) {
+    let replaced = matches!(&report.outcome, Outcome::Fail { detail, .. } if detail.starts_with(REFUSED));
+    if replaced && report.costs.is_empty() {
         return false;
     }
-    *report = RunReport::failed(Failure::InfraError, &format!("{REFUSED}: {error}"));
+    let costs = if replaced { Vec::new() } else { std::mem::take(&mut report.costs) };
+    *report = RunReport { costs, ..RunReport::failed(Failure::InfraError, &format!("{REFUSED}: {error}")) };
     true
 }

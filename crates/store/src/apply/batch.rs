@@ -51,6 +51,24 @@ pub(super) struct MoveRow {
     pub(super) charge: &'static str,
     pub(super) detail: Option<String>,
     pub(super) evidence: Option<Value>,
+    pub(super) told: Told,
+}
+
+/// What the event says of a transition; the run's number is added where the item had one.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) cause: &'static str,
+    pub(super) charge: &'static str,
+    pub(super) attempts_used: u16,
+    pub(super) attempts_granted: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resume: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) wait_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -155,7 +173,25 @@ impl MoveRow {
             charge: one.transition.charge.name(),
             detail: one.detail.clone(),
             evidence: one.proof.as_ref().map(json).transpose()?,
+            told: Told::of(one),
         })
+    }
+}
+
+impl Told {
+    fn of(one: &Move) -> Self {
+        let to = one.transition.to;
+        Self {
+            from: one.from.phase().name(),
+            to: to.phase().name(),
+            cause: one.event.kind().name(),
+            charge: one.transition.charge.name(),
+            attempts_used: to.budget.attempts_used,
+            attempts_granted: to.budget.attempts_granted.get(),
+            resume: to.stage.resume().map(damascus_core::Named::name),
+            reason: to.stage.block_reason().map(damascus_core::Named::name),
+            wait_ms: one.wake_ms,
+        }
     }
 }
 

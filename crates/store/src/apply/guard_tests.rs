@@ -72,7 +72,8 @@ async fn exactly_the_legal_triples_are_taken() {
             for &to in Phase::ALL {
                 let taken = try_move(&mut connection, item, event.name(), to.name(), false).await;
                 // A parked item resumes nowhere but in the phase that was recorded, here always spec.
-                let recorded = !matches!(from, "blocked" | "awaiting_human") || to == Phase::Spec || to.working().is_none();
+                let recorded =
+                    !matches!(from, "blocked" | "awaiting_human") || to == Phase::Spec || to.working().is_none();
                 let expected = legal.contains(&(from, event.name(), to.name())) && recorded;
                 assert_eq!(taken, expected, "{from} by {} to {to}", event.name());
                 tried.insert((from, event.name(), to.name()));

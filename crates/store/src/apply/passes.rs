@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use damascus_core::{Named as _, Proof, WorkPhase};
 use serde_json::Value;
 
-use super::batch::{self, Batch, LandingRow, MoveRow};
+use super::batch::{self, Batch, LandingRow, MoveRow, Told};
 use crate::{Lease, StoreError};
 
 /// The proof of each phase's pass, made once.
@@ -69,6 +69,17 @@ impl Passes {
             charge: "free",
             detail: None,
             evidence: self.evidence.get(&lease.phase).cloned(),
+            told: Told {
+                from: lease.phase.name(),
+                to: to_phase,
+                cause: "pass",
+                charge: "free",
+                attempts_used: lease.budget.attempts_used,
+                attempts_granted: lease.budget.attempts_granted.get(),
+                resume: None,
+                reason: None,
+                wait_ms: None,
+            },
         }
     }
 }

@@ -72,6 +72,16 @@ pub struct NewItem {
     pub gates: Vec<NewGate>,
 }
 
+impl NewItem {
+    /// Whether it can be stored, as far as that shows without looking at what there is. Its gates are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] naming item and field.
+    pub fn check(&self) -> Result<(), StoreError> {
+        Texts::of_new(std::slice::from_ref(self)).map(drop)
+    }
+}
+
 /// An item that was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CreatedItem {

@@ -4,9 +4,7 @@ use damascus_core::{Failure, ItemId, Outcome, RunReport, WorkPhase};
 use damascus_store::StoreError;
 use damascus_store::apply::MAX_MOVES;
 use damascus_testkit::Scene;
-use damascus_testkit::scene::{
-    asked, cancellation, failed, names, passes, project, report_move, request,
-};
+use damascus_testkit::scene::{asked, cancellation, failed, names, passes, project, report_move, request};
 use serde_json::{Value, json};
 
 use crate::table;
@@ -62,9 +60,11 @@ async fn failures_use_up_attempts_and_the_last_one_asks_a_person() {
     let scene = Scene::new().await;
     let item = scene.item("s").await;
     scene.bring_to(WorkPhase::Review, &[item]).await;
-    for (phase, failure) in
-        [(WorkPhase::Review, Failure::TestsFailed), (WorkPhase::Build, Failure::SpecWrong), (WorkPhase::Spec, Failure::SpecInvalid)]
-    {
+    for (phase, failure) in [
+        (WorkPhase::Review, Failure::TestsFailed),
+        (WorkPhase::Build, Failure::SpecWrong),
+        (WorkPhase::Spec, Failure::SpecInvalid),
+    ] {
         let lease = scene.lease(item).await;
         assert_eq!(lease.phase, phase);
         assert!(scene.report(&lease, failed(failure)).await);
@@ -78,7 +78,10 @@ async fn failures_use_up_attempts_and_the_last_one_asks_a_person() {
     let issue: (i64, String, String, String, Vec<String>) =
         table::one(&scene.db, "SELECT item_id, kind::text, state::text, question, options FROM human_issues").await;
     assert_eq!((issue.0, issue.1.as_str(), issue.2.as_str()), (item.0, "blocked", "open"));
-    assert_eq!(issue.3, "Blocked in spec: all 3 attempts failed (last: spec_invalid).\n\nThe last run: it did not work");
+    assert_eq!(
+        issue.3,
+        "Blocked in spec: all 3 attempts failed (last: spec_invalid).\n\nThe last run: it did not work"
+    );
     assert_eq!(issue.4, ["retry", "cancel"]);
     let told = table::events(&scene.db, item).await;
     assert_eq!(told[told.len() - 3..], ["run.started", "work.blocked", "issue.opened"]);
@@ -98,7 +101,8 @@ async fn a_question_parks_the_item_and_costs_nothing() {
     let row: (String, String, i16) = table::one(&scene.db, row).await;
     assert_eq!(row, ("awaiting_human".to_owned(), "spec".to_owned(), 0));
     let asked: Vec<(String, Vec<String>, i64)> =
-        table::all(&scene.db, "SELECT question, options, run_id FROM human_issues WHERE state = 'open' ORDER BY id").await;
+        table::all(&scene.db, "SELECT question, options, run_id FROM human_issues WHERE state = 'open' ORDER BY id")
+            .await;
     assert_eq!(asked.len(), 20, "a run asks a bounded number of questions");
     assert_eq!(asked[0], ("Which of the two?".to_owned(), vec!["a".to_owned(), "b".to_owned()], lease.run.0));
     assert_eq!(asked[19].0, "Question 20?");
@@ -130,7 +134,8 @@ async fn a_second_suspicion_of_tampering_and_the_last_move_and_failure_block() {
             };
             scene.report(&lease, failed(failure)).await;
         }
-        let row = "SELECT block_reason::text, resume_phase::text, attempts_used > 0 FROM work_items ORDER BY id DESC LIMIT 1";
+        let row =
+            "SELECT block_reason::text, resume_phase::text, attempts_used > 0 FROM work_items ORDER BY id DESC LIMIT 1";
         let row: (String, String, bool) = table::one(&scene.db, row).await;
         assert_eq!(row, (reason.to_owned(), resume.to_owned(), key == "tampered"), "{item}");
     }
@@ -167,7 +172,11 @@ async fn a_commit_of_reports_and_claims_takes_the_items_that_it_just_advanced() 
         leases = next;
     }
     let told = "SELECT count(DISTINCT tx) FROM events_outbox WHERE item_id IS NOT NULL";
-    assert_eq!(table::number(&scene.db, told).await, 4, "created, claimed, and two commits for ten reports and ten claims");
+    assert_eq!(
+        table::number(&scene.db, told).await,
+        4,
+        "created, claimed, and two commits for ten reports and ten claims"
+    );
     assert_eq!(scene.store().hand_back(scene.worker, &names(&leases)).await.unwrap(), 5);
 }
 

@@ -61,8 +61,11 @@ async fn projects(rng: &mut SmallRng) -> (Scene, Vec<ProjectId>) {
         scene.store().set_lane_concurrency(&format!("landing:{name}"), None).await.unwrap();
     }
     for _ in 0..3 {
-        let (go_on, stay): (Vec<Lease>, Vec<Lease>) =
-            scene.claim(512).await.into_iter().partition(|lease| lease.phase != WorkPhase::Merge && rng.random_ratio(1, 2));
+        let (go_on, stay): (Vec<Lease>, Vec<Lease>) = scene
+            .claim(512)
+            .await
+            .into_iter()
+            .partition(|lease| lease.phase != WorkPhase::Merge && rng.random_ratio(1, 2));
         scene.write(&passes(&go_on)).await;
         scene.store().hand_back(scene.worker, &names(&stay)).await.unwrap();
     }
@@ -200,11 +203,13 @@ async fn others_are_told_of_a_place_that_became_free_and_was_not_taken() {
     let items = scene.items(scene.project, 3).await;
     let lease = scene.claim(1).await.remove(0);
     let mut listener = scene.store().listen(&[Channel::Work]).await.unwrap();
-    let mut told = async |what: &str| tokio::time::timeout(table::PATIENCE, listener.wait()).await.expect(what).unwrap();
+    let mut told =
+        async |what: &str| tokio::time::timeout(table::PATIENCE, listener.wait()).await.expect(what).unwrap();
 
     // A worker that runs no specs asks a person; another one waits for its place.
     let merges = ClaimRequest { phases: vec![WorkPhase::Merge], ..request(scene.worker, 1) };
-    let (applied, next) = scene.store().finish_and_claim(&[report_move(&lease, asked("Which?"))], &merges).await.unwrap();
+    let (applied, next) =
+        scene.store().finish_and_claim(&[report_move(&lease, asked("Which?"))], &merges).await.unwrap();
     assert_eq!((applied.written, applied.claimable, next), (vec![items[0]], 0, vec![]));
     told("a report that left its place").await;
 

@@ -52,9 +52,7 @@ async fn scattered(scene: &Scene, rng: &mut SmallRng) -> BTreeMap<ItemId, ClaimK
             what.get_mut(&lease.item).unwrap().0 = next;
         }
     }
-    what.into_iter()
-        .map(|(item, (phase, priority, rank))| (item, ClaimKey::new(phase, priority, rank, item)))
-        .collect()
+    what.into_iter().map(|(item, (phase, priority, rank))| (item, ClaimKey::new(phase, priority, rank, item))).collect()
 }
 
 #[tokio::test]

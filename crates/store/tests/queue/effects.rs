@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use damascus_core::{CostEntry, Failure, MicroUsd, RunReport, WorkPhase};
-use damascus_store::apply::{DEFAULT_LANE_CLOSURE_MS, MAX_LANE_CLOSURE_MS};
 use damascus_store::Move;
+use damascus_store::apply::{DEFAULT_LANE_CLOSURE_MS, MAX_LANE_CLOSURE_MS};
 use damascus_testkit::Scene;
 use damascus_testkit::scene::{failed, passed, project, rate_limited, report_move};
 use serde_json::{Value, json};
@@ -43,7 +43,9 @@ async fn a_limit_closes_the_lanes_of_its_phase_and_no_other() {
     assert!(scene.report(&lease, rate_limited(None)).await);
     let shut = closed(&scene).await;
     let default = i64::try_from(DEFAULT_LANE_CLOSURE_MS / 1000).unwrap();
-    assert!(matches!(shut.as_slice(), [(name, n)] if name == "agent:claude-code" && *n <= default && *n > default - 10));
+    assert!(
+        matches!(shut.as_slice(), [(name, n)] if name == "agent:claude-code" && *n <= default && *n > default - 10)
+    );
 }
 
 #[tokio::test]
@@ -98,7 +100,8 @@ async fn money_is_entered_as_it_was_reported_and_a_negative_price_gives_nothing_
     };
     let costs = vec![entry(1_500, 20, 10), entry(-1_000_000, 20, 30), entry(i64::MAX, u64::MAX, u64::MAX)];
     assert!(scene.report(&lease, RunReport { costs, ..failed(Failure::SpecInvalid) }).await);
-    let query = "SELECT ordinal, amount_microusd, tokens_in, tokens_out, tokens_cached, estimated, phase::text || ' ' || entry,
+    let query =
+        "SELECT ordinal, amount_microusd, tokens_in, tokens_out, tokens_cached, estimated, phase::text || ' ' || entry,
                         length(provider), run_id, item_id FROM cost_ledger ORDER BY ordinal";
     type Entry = (i16, i64, i64, i64, i64, bool, String, i32, i64, i64);
     let entries: Vec<Entry> = table::all(&scene.db, query).await;

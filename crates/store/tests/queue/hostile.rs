@@ -11,7 +11,8 @@ use crate::table;
 
 /// Nul, escapes, overrides, quotes, backslashes, what looks like a parameter, and a mebibyte.
 fn hostile() -> String {
-    let mut text = "\0\u{1b}[2J\u{202e}evil\u{9b}1m'; DROP TABLE runs; -- \\u0000 $1 {{}} \u{10ffff}\r\n\tend ".to_owned();
+    let mut text =
+        "\0\u{1b}[2J\u{202e}evil\u{9b}1m'; DROP TABLE runs; -- \\u0000 $1 {{}} \u{10ffff}\r\n\tend ".to_owned();
     text.push_str(&"ü".repeat(524_288));
     text
 }
@@ -48,8 +49,11 @@ async fn questions_are_safe_and_bounded() {
     let scene = Scene::new().await;
     let item = scene.item("s").await;
     let lease = scene.lease(item).await;
-    let question =
-        Question { text: hostile(), options: vec![hostile(), "\u{200b}\0 ".to_owned(), "b".to_owned()], default: Some(hostile()) };
+    let question = Question {
+        text: hostile(),
+        options: vec![hostile(), "\u{200b}\0 ".to_owned(), "b".to_owned()],
+        default: Some(hostile()),
+    };
     let empty = Question { text: " \u{1b}\n".to_owned(), options: Vec::new(), default: None };
     assert!(scene.report(&lease, RunReport::free(Outcome::Ask { first: question, more: vec![empty] })).await);
     let asked: Vec<(String, Vec<String>, Option<String>)> =

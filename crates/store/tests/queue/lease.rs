@@ -87,7 +87,8 @@ async fn runs_that_are_lost_again_and_again_block_the_item_and_ask_downstream() 
         assert_eq!(sweep(&scene).await.lost, 1);
     }
     assert!(matches!(scene.standing(item).await, Standing::Blocked { .. }));
-    let kinds: Vec<(i64, String)> = table::all(&scene.db, "SELECT item_id, kind::text FROM human_issues ORDER BY id").await;
+    let kinds: Vec<(i64, String)> =
+        table::all(&scene.db, "SELECT item_id, kind::text FROM human_issues ORDER BY id").await;
     assert_eq!(kinds, [(item.0, "blocked".to_owned()), (waits.0, "gate".to_owned())]);
 }
 
@@ -152,7 +153,9 @@ async fn a_sweep_says_what_comes_due_next() {
     let gate = NewGate {
         phase: WorkPhase::Merge,
         waits_for: GateTarget::Condition(GateCondition::Human { question: "May it?".to_owned() }),
-        deadline: Some(table::one::<(chrono::DateTime<chrono::Utc>,)>(&scene.db, "SELECT now() + interval '2 hours'").await.0),
+        deadline: Some(
+            table::one::<(chrono::DateTime<chrono::Utc>,)>(&scene.db, "SELECT now() + interval '2 hours'").await.0,
+        ),
         origin: "a test".to_owned(),
     };
     scene.store().create_gates(&[(items[0], gate)]).await.unwrap();

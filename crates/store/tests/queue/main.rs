@@ -1,5 +1,5 @@
 //! Handing out and taking back work, against a real Postgres: claims, lanes, reports, leases, schedules and the outbox.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod apply;
 mod caps;

@@ -70,7 +70,11 @@ async fn what_commits_late_is_not_missed_by_who_read_past_it() {
     sqlx::query("BEGIN").execute(&mut slow).await.unwrap();
     sqlx::query("INSERT INTO events_outbox (type) VALUES ('slow')").execute(&mut slow).await.unwrap();
     scene.item("fast").await;
-    assert_eq!(kinds(&read(scene.store(), &mut cursor, 10).await), [""; 0], "what is behind a running transaction waits for it");
+    assert_eq!(
+        kinds(&read(scene.store(), &mut cursor, 10).await),
+        [""; 0],
+        "what is behind a running transaction waits for it"
+    );
     sqlx::query("COMMIT").execute(&mut slow).await.unwrap();
     assert_eq!(kinds(&follow(scene.store(), &mut cursor, 1, 2).await), ["slow", "work.created"]);
     slow.close().await.unwrap();
@@ -156,7 +160,11 @@ async fn a_follower_of_many_writers_hears_everything_once_and_in_order() {
     let ids: BTreeSet<i64> = heard.iter().map(|event| event.id).collect();
     assert_eq!(ids.len(), heard.len(), "nothing twice; seed {SEED}");
     let told: Vec<(i64,)> = table::all(&scene.db, "SELECT id FROM events_outbox ORDER BY id").await;
-    assert_eq!(ids.into_iter().collect::<Vec<_>>(), told.into_iter().map(|row| row.0).collect::<Vec<_>>(), "nothing missed; seed {SEED}");
+    assert_eq!(
+        ids.into_iter().collect::<Vec<_>>(),
+        told.into_iter().map(|row| row.0).collect::<Vec<_>>(),
+        "nothing missed; seed {SEED}"
+    );
     are_in_order(&heard);
 }
 
@@ -172,7 +180,11 @@ async fn trimming_takes_old_days_and_leaves_a_follower_where_it_was() {
          FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-01-02 00:00:00+00')",
     )
     .await;
-    table::run(&scene.db, "INSERT INTO events_outbox (at, type) SELECT '2020-01-01 12:00:00+00', 'old' FROM generate_series(1, 50)").await;
+    table::run(
+        &scene.db,
+        "INSERT INTO events_outbox (at, type) SELECT '2020-01-01 12:00:00+00', 'old' FROM generate_series(1, 50)",
+    )
+    .await;
     assert_eq!(table::number(&scene.db, "SELECT drop_outbox_partitions(30)::bigint").await, 1);
     assert_eq!(kinds(&follow(scene.store(), &mut cursor, 10, 1).await), ["work.created"]);
     assert_eq!(table::number(&scene.db, "SELECT drop_outbox_partitions(30)::bigint").await, 0);

@@ -51,7 +51,10 @@ async fn a_schedule_is_planned_first_then_waits_then_ticks_once_for_all_it_misse
     let due = schedule(&scene, Job::WorkerCleanup).await;
     assert!(tick(&scene, Job::WorkerCleanup).await);
     assert!(!tick(&scene, Job::WorkerCleanup).await, "three days were missed and are made up for once");
-    assert!(!scene.store().tick(&due, tomorrow(&scene).await, RETENTION).await.unwrap(), "nor by whoever looked before");
+    assert!(
+        !scene.store().tick(&due, tomorrow(&scene).await, RETENTION).await.unwrap(),
+        "nor by whoever looked before"
+    );
     let ticks: Vec<(DateTime<Utc>,)> = table::all(&scene.db, "SELECT due_at FROM schedule_ticks").await;
     assert_eq!(ticks, [(due.due_at.unwrap(),)]);
 }
@@ -139,7 +142,8 @@ async fn workers_that_are_long_gone_are_forgotten_and_live_ones_are_not() {
 #[tokio::test]
 async fn a_job_that_this_version_does_not_know_is_named() {
     let scene = Scene::new().await;
-    table::run(&scene.db, "INSERT INTO schedules (name, job, cron) VALUES ('from the future', 'compost', '* * * * *')").await;
+    table::run(&scene.db, "INSERT INTO schedules (name, job, cron) VALUES ('from the future', 'compost', '* * * * *')")
+        .await;
     let error = scene.store().schedules().await.unwrap_err();
     assert!(matches!(error, StoreError::Inconsistent { table: "schedules", .. }), "{error:?}");
     assert!(error.to_string().contains("compost") && !error.retryable(), "{error}");

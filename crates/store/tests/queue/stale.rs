@@ -63,7 +63,14 @@ async fn nothing_is_written_under_a_lease_that_is_gone() {
     scene.store().hand_back(scene.worker, &names(std::slice::from_ref(&lease))).await.unwrap();
     is_dropped(&scene, "handed back", &lease, pass(), 2).await;
     let second = scene.lease(item).await;
-    is_dropped(&scene, "claimed again", &Lease { run: damascus_core::RunId(9_003), ..lease }, failed(Failure::SpecInvalid), 3).await;
+    is_dropped(
+        &scene,
+        "claimed again",
+        &Lease { run: damascus_core::RunId(9_003), ..lease },
+        failed(Failure::SpecInvalid),
+        3,
+    )
+    .await;
     assert!(scene.report(&second, pass()).await);
     let again = Lease { run: damascus_core::RunId(9_004), ..second.clone() };
     is_dropped(&scene, "reported already, which may mean that the answer was lost", &again, pass(), 1).await;
@@ -83,7 +90,14 @@ async fn a_stale_limit_closes_no_lane_and_a_stale_landing_lands_nothing() {
     let spec = scene.lease(item).await;
     scene.store().hand_back(scene.worker, &names(std::slice::from_ref(&spec))).await.unwrap();
     is_dropped(&scene, "a limit", &spec, damascus_testkit::scene::rate_limited(Some(60_000)), 1).await;
-    is_dropped(&scene, "a question", &Lease { run: damascus_core::RunId(9_001), ..spec }, damascus_testkit::scene::asked("Which?"), 1).await;
+    is_dropped(
+        &scene,
+        "a question",
+        &Lease { run: damascus_core::RunId(9_001), ..spec },
+        damascus_testkit::scene::asked("Which?"),
+        1,
+    )
+    .await;
     scene.bring_to(WorkPhase::Merge, &[item]).await;
     let merge = scene.lease(item).await;
     scene.store().hand_back(scene.worker, &names(std::slice::from_ref(&merge))).await.unwrap();

@@ -69,11 +69,12 @@ pub(crate) async fn lock(connection: &mut PgConnection, item: ItemId) {
 /// The types of an item's events, oldest first; they must be numbered without a gap, and the item's row must count them.
 pub(crate) async fn events(db: &TestDb, item: ItemId) -> Vec<String> {
     let mut connection = db.connect().await;
-    let rows: Vec<(i32, String)> = sqlx::query_as("SELECT seq, type FROM events_outbox WHERE item_id = $1 ORDER BY seq")
-        .bind(item.0)
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
+    let rows: Vec<(i32, String)> =
+        sqlx::query_as("SELECT seq, type FROM events_outbox WHERE item_id = $1 ORDER BY seq")
+            .bind(item.0)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
     let numbers: Vec<i32> = rows.iter().map(|row| row.0).collect();
     assert_eq!(numbers, (1..=i32::try_from(rows.len()).unwrap()).collect::<Vec<_>>(), "events of {item} have a gap");
     let counted: i32 = sqlx::query_scalar("SELECT events FROM work_items WHERE id = $1")

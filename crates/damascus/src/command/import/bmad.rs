@@ -3,21 +3,24 @@
 //! Invariant: what is written follows from the plan alone, and the plan from the scan and from what the project has; two imports at once end
 //! as one after the other would.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use damascus_bmad::{Code, Layout, Limits, Scan, ScanError, ScanOptions, Severity};
+use damascus_bmad::{Code, Finding, Layout, Limits, Scan, ScanError, ScanOptions, Severity};
 use damascus_core::{ItemId, ProjectId};
-use damascus_store::item::{ExistingStory, NewItem, RevisedStory};
+use damascus_store::gate::GateFilter;
+use damascus_store::item::{NewItem, RevisedStory};
 use damascus_store::{Store, StoreError};
 
-use super::plan::{Outcome, Plan, plan};
+use super::plan::{Existing, Outcome, Plan, plan};
 use super::report::Report;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Problem;
 
+/// Where version 6 keeps the statuses.
+const TRACKING_FILE: &str = "sprint-status.yaml";
 /// How often a plan is made anew because another import took keys of it meanwhile.
 const MAX_REPLANS: usize = 5;
 
@@ -65,14 +68,14 @@ impl Bmad {
         let project = store.resolve_project(&self.project).await?;
         let scan = self.scan().await?;
         self.refuse_unknown_statuses(&scan)?;
-        let mut replans = 0;
-        let (plan, written) = loop {
+        let (mut replans, mut written) = (0, Written::default());
+        let plan = loop {
             let plan = plan(&scan, &existing(store, project, &scan).await?, !self.no_order);
             if self.dry_run {
-                break (plan, Written::default());
+                break plan;
             }
-            match write(store, project, &plan).await {
-                Ok(written) => break (plan, written),
+            match write(store, project, &plan, &mut written).await {
+                Ok(()) => break plan,
                 // Another import, or a person, took a key meanwhile: what is there now is seen by the next plan.
                 Err(StoreError::Conflict(_)) if replans < MAX_REPLANS => replans += 1,
                 Err(error) => return Err(error.into()),
@@ -81,19 +84,23 @@ impl Bmad {
         Report { project: &self.project, dry_run: self.dry_run, scan: &scan, plan: &plan, written: &written }
             .show(&context.out)?;
         let broken = scan.findings.iter().any(|finding| finding.severity == Severity::Error);
-        Ok(if self.strict && broken { Exit::Failed } else { Exit::Done })
+        Ok(if self.strict && (broken || plan.refuses()) { Exit::Failed } else { Exit::Done })
     }
 
     /// Without its tracking file every story looks unstarted; building again what is done would cost money and trust.
     fn refuse_unknown_statuses(&self, scan: &Scan) -> Result<()> {
-        let Some(finding) = scan.findings.iter().find(|finding| finding.code == Code::NoStatuses) else {
-            return Ok(());
-        };
+        let Some(finding) = scan.findings.iter().find(|finding| hides_statuses(finding)) else { return Ok(()) };
         if self.dry_run || self.assume_not_started {
             return Ok(());
         }
-        let message = format!("{}: {}", finding.source, finding.message);
-        let next = format!("{} Or pass --assume-not-started; --dry-run shows what would come in", finding.hint);
+        let message = format!(
+            "{}: {}; so it can't be told which stories are done, and nothing was imported",
+            finding.source, finding.message
+        );
+        let hint = finding.hint.split_once(';').map_or(finding.hint, |(hint, _)| hint).trim_end_matches('.');
+        let next = format!(
+            "{hint}. Or pass --assume-not-started to import all as not started; --dry-run shows what would come in"
+        );
         Err(Problem::failed("unknown_statuses", message, next).into())
     }
 
@@ -115,6 +122,23 @@ impl Bmad {
     }
 }
 
+/// Whether it says that the tracking file is there and gave no status.
+fn hides_statuses(finding: &Finding) -> bool {
+    let unread = matches!(
+        finding.code,
+        Code::YamlUnparseable
+            | Code::YamlTooComplex
+            | Code::TooLarge
+            | Code::TooMuchText
+            | Code::NotUtf8
+            | Code::NotRegular
+            | Code::LeavesRepository
+            | Code::SymlinkLoop
+            | Code::Unreadable
+    );
+    finding.code == Code::NoStatuses || (unread && Path::new(&finding.source.path).ends_with(TRACKING_FILE))
+}
+
 /// The scanner's errors end in what to do, after a semicolon.
 fn split_hint(message: &str) -> (String, String) {
     match message.rsplit_once("; ") {
@@ -123,9 +147,19 @@ fn split_hint(message: &str) -> (String, String) {
     }
 }
 
-async fn existing(store: &Store, project: ProjectId, scan: &Scan) -> Result<Vec<ExistingStory>, StoreError> {
+async fn existing(store: &Store, project: ProjectId, scan: &Scan) -> Result<Existing, StoreError> {
     let keys: Vec<String> = scan.stories.iter().map(|story| story.key.clone()).collect();
-    store.existing_stories(project, &keys).await
+    let mut existing = Existing { stories: store.existing_stories(project, &keys).await?, waits: Vec::new() };
+    if existing.stories.is_empty() {
+        return Ok(existing);
+    }
+    let mut filter = GateFilter { project: Some(project), ..GateFilter::default() };
+    loop {
+        let page = store.gates(&filter).await?;
+        let Some(last) = page.last() else { return Ok(existing) };
+        filter.after = Some(last.id);
+        existing.waits.extend(page.iter().filter_map(|gate| Some((gate.item_id, gate.upstream.as_ref()?.id))));
+    }
 }
 
 /// What an import wrote.
@@ -136,14 +170,14 @@ pub(super) struct Written {
     /// Gates that were not there before.
     pub(super) gates: usize,
     /// Items whose story was brought up to date.
-    pub(super) revised: usize,
+    pub(super) revised: Vec<ItemId>,
 }
 
-async fn write(store: &Store, project: ProjectId, plan: &Plan<'_>) -> Result<Written, StoreError> {
-    let mut written = Written::default();
+/// Writes what is planned. What is written before an error stays, and is added up.
+async fn write(store: &Store, project: ProjectId, plan: &Plan<'_>, written: &mut Written) -> Result<(), StoreError> {
     let new = plan.stories.iter().filter_map(|story| match &story.outcome {
         Outcome::Create(item) => Some(item.as_ref().clone()),
-        Outcome::Revise(_) | Outcome::Unchanged(_) | Outcome::LeftAlone { .. } => None,
+        _ => None,
     });
     let new: Vec<NewItem> = new.collect();
     if !new.is_empty() {
@@ -154,14 +188,14 @@ async fn write(store: &Store, project: ProjectId, plan: &Plan<'_>) -> Result<Wri
     }
     let revised = plan.stories.iter().filter_map(|story| match &story.outcome {
         Outcome::Revise(revised) => Some(revised.as_ref().clone()),
-        Outcome::Create(_) | Outcome::Unchanged(_) | Outcome::LeftAlone { .. } => None,
+        _ => None,
     });
     let revised: Vec<RevisedStory> = revised.collect();
     if !revised.is_empty() {
-        written.revised = store.revise_stories(&revised).await?.len();
+        written.revised.extend(store.revise_stories(&revised).await?);
     }
     if !plan.gates_of_existing.is_empty() {
         written.gates += store.create_gates(&plan.gates_of_existing).await?.iter().filter(|gate| gate.created).count();
     }
-    Ok(written)
+    Ok(())
 }
