@@ -5,7 +5,8 @@
 
 use async_trait::async_trait;
 use damascus_core::{
-    CommitId, Digest, LandingProof, Outcome, Proof, ReviewProof, RunReport, TestCounts, TestEvidence, TestReport, Unproven, WorkPhase,
+    CommitId, Digest, LandingProof, Outcome, Proof, ReviewProof, RunReport, TestCounts, TestEvidence, TestReport,
+    Unproven, WorkPhase,
 };
 
 use crate::{PhaseHandler, RunContext};

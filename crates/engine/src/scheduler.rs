@@ -90,7 +90,11 @@ impl Scheduler {
         let mut next: Option<Duration> = None;
         for schedule in self.store.schedules().await? {
             let Some(following) = following(&schedule.cron, schedule.now) else {
-                tracing::error!(schedule = schedule.name, cron = schedule.cron, "the cron fields can't be read; the schedule does not tick");
+                tracing::error!(
+                    schedule = schedule.name,
+                    cron = schedule.cron,
+                    "the cron fields can't be read; the schedule does not tick"
+                );
                 continue;
             };
             self.store.tick(&schedule, following, self.retention_days).await?;

@@ -78,7 +78,9 @@ pub async fn seed(store: &Store, project: ProjectId, count: i64) -> Result<ItemI
 pub async fn seed_one_and_announce(store: &Store, project: ProjectId) -> Result<(), StoreError> {
     let attempts = i16::try_from(DEFAULT_ATTEMPTS.get()).unwrap_or(i16::MAX);
     let mut tx = store.pool.begin().await?;
-    sqlx::query!("INSERT INTO work_items (project_id, attempts_granted) VALUES ($1, $2)", project.0, attempts).execute(&mut *tx).await?;
+    sqlx::query!("INSERT INTO work_items (project_id, attempts_granted) VALUES ($1, $2)", project.0, attempts)
+        .execute(&mut *tx)
+        .await?;
     claim::announce_work(&mut tx).await?;
     Ok(tx.commit().await?)
 }

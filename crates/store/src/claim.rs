@@ -9,7 +9,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use damascus_core::{Backoff, Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId};
+use damascus_core::{
+    Backoff, Budget, Epoch, ItemId, ItemState, Named, Policy, ProjectId, RunId, Stage, WorkPhase, WorkerId,
+};
 use serde_json::Value;
 use sqlx::PgConnection;
 

@@ -45,7 +45,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn worker_stopped(&self, worker: WorkerId) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE workers SET stopped_at = clock_timestamp() WHERE id = $1", worker.0).execute(&self.pool).await?;
+        sqlx::query!("UPDATE workers SET stopped_at = clock_timestamp() WHERE id = $1", worker.0)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }

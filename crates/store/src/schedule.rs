@@ -95,13 +95,17 @@ impl Store {
             tx.commit().await?;
             return Ok(false);
         };
-        sqlx::query!("INSERT INTO schedule_ticks (schedule_id, due_at) VALUES ($1, $2)", schedule.id, due).execute(&mut *tx).await?;
+        sqlx::query!("INSERT INTO schedule_ticks (schedule_id, due_at) VALUES ($1, $2)", schedule.id, due)
+            .execute(&mut *tx)
+            .await?;
         match schedule.job {
             Job::OutboxPartitions => {
                 sqlx::query!("SELECT make_outbox_partitions($1)", PARTITION_DAYS_AHEAD).fetch_one(&mut *tx).await?;
             }
             Job::OutboxTrim => {
-                sqlx::query!("SELECT drop_outbox_partitions($1)", i32::from(retention_days)).fetch_one(&mut *tx).await?;
+                sqlx::query!("SELECT drop_outbox_partitions($1)", i32::from(retention_days))
+                    .fetch_one(&mut *tx)
+                    .await?;
             }
             Job::WorkerCleanup => {
                 sqlx::query!(
@@ -110,9 +114,12 @@ impl Store {
                 )
                 .execute(&mut *tx)
                 .await?;
-                sqlx::query!("DELETE FROM schedule_ticks WHERE due_at < now() - make_interval(days => $1)", KEEP_TICKS_DAYS)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query!(
+                    "DELETE FROM schedule_ticks WHERE due_at < now() - make_interval(days => $1)",
+                    KEEP_TICKS_DAYS
+                )
+                .execute(&mut *tx)
+                .await?;
             }
         }
         tx.commit().await?;

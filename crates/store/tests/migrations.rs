@@ -62,7 +62,10 @@ async fn a_newer_schema_is_refused_with_both_versions_and_left_alone() {
     ] {
         assert!(matches!(refused, StoreError::SchemaNewer { .. }), "{refused}");
         let message = refused.to_string();
-        assert!(message.contains(&newer.to_string()) && message.contains(&migrate::known_version().to_string()), "{message}");
+        assert!(
+            message.contains(&newer.to_string()) && message.contains(&migrate::known_version().to_string()),
+            "{message}"
+        );
     }
 }
 

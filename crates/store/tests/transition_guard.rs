@@ -55,7 +55,10 @@ async fn the_database_and_step_agree_on_every_transition() {
     let decided = table::legal_triples();
     let only_database: Vec<_> = accepted.difference(&decided).collect();
     let only_step: Vec<_> = decided.difference(&accepted).collect();
-    assert!(only_database.is_empty() && only_step.is_empty(), "only in the database: {only_database:?}; only in step(): {only_step:?}");
+    assert!(
+        only_database.is_empty() && only_step.is_empty(),
+        "only in the database: {only_database:?}; only in step(): {only_step:?}"
+    );
     assert!(decided.len() > 50, "the table has {} rows", decided.len());
 }
 

@@ -64,7 +64,8 @@ impl TestDb {
     pub async fn private() -> (Self, PrivateServer) {
         let folder = tempfile::Builder::new().prefix("damascus-private-").tempdir().expect("a temporary folder");
         // The server's own user must be able to get there, where the test runs as root.
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own folder");
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("our own folder");
         let options = Options::from_env(folder.path().join("home")).with_durability(Durability::Throwaway);
         let server = tokio::task::spawn_blocking(move || ManagedPostgres::acquire(&options))
             .await
@@ -118,7 +119,8 @@ impl PrivateServer {
         let server = Arc::clone(&self.server);
         let restarted = tokio::task::spawn_blocking(move || {
             let pid = server.server_pid()?.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-            rustix::process::kill_process(pid.expect("the server runs"), Signal::KILL).expect("the server is ours to kill");
+            rustix::process::kill_process(pid.expect("the server runs"), Signal::KILL)
+                .expect("the server is ours to kill");
             server.ensure_running()
         });
         restarted.await.expect("the supervisor does not panic").expect("the server starts again");
@@ -165,11 +167,16 @@ fn shared_home() -> PathBuf {
 async fn template(admin: &str) -> String {
     let name = format!("damascus_template_{:016x}", migrate::fingerprint());
     let mut connection = connect(admin).await;
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await.expect("the template's lock");
-    let databases: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE starts_with(datname, 'damascus_')")
-        .fetch_all(&mut connection)
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(TEMPLATE_LOCK)
+        .execute(&mut connection)
         .await
-        .expect("the databases can be listed");
+        .expect("the template's lock");
+    let databases: Vec<String> =
+        sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE starts_with(datname, 'damascus_')")
+            .fetch_all(&mut connection)
+            .await
+            .expect("the databases can be listed");
     if !databases.contains(&name) {
         for left in databases.iter().filter(|other| is_abandoned(other)) {
             execute(&mut connection, format!("DROP DATABASE IF EXISTS {left} WITH (FORCE)")).await;

@@ -157,7 +157,7 @@ fn by_hand(scene: &Scene, lease: &damascus_store::Lease, more: &Value) -> Value 
     let mut one = json!({
         "item_id": lease.item, "epoch": lease.epoch, "worker": scene.worker, "from_phase": lease.phase, "event": "pass",
         "to_phase": "merged", "granted": 3, "used": 0, "infra": 0, "moves": 0, "tampers": 0, "events": 1, "close_issues": false,
-        "announcement": "work.merged", "ended": "reported", "verdict": "pass", "charge": "free", "evidence": {}
+        "announcement": "work.merged", "ended": "reported", "verdict": "pass", "charge": "free", "evidence": {}, "told": {}
     });
     for (key, value) in more.as_object().unwrap() {
         one[key] = value.clone();

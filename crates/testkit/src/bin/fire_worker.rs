@@ -78,6 +78,7 @@ async fn serve(
     let worker = store.register_worker(&registration("worker")).await?;
     let scheduler = store.register_worker(&registration("scheduler")).await?;
     let scheduler = Scheduler::new(scheduler, store.clone(), ports.clone(), 30).run(stop.clone());
-    let worker = Worker::new(worker, store, Handlers::for_all(handler), ports, settings).run(Mode::Forever, stop.clone());
+    let worker =
+        Worker::new(worker, store, Handlers::for_all(handler), ports, settings).run(Mode::Forever, stop.clone());
     tokio::try_join!(worker, scheduler).map(|_| ())
 }

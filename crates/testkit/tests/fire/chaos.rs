@@ -65,7 +65,12 @@ impl Workers {
     fn spawn(&self) -> Child {
         Command::new(env!("CARGO_BIN_EXE_fire_worker"))
             .arg(&self.url)
-            .args([self.seed.to_string(), PASS_PERCENT.to_string(), CONCURRENCY.to_string(), LEASE.as_millis().to_string()])
+            .args([
+                self.seed.to_string(),
+                PASS_PERCENT.to_string(),
+                CONCURRENCY.to_string(),
+                LEASE.as_millis().to_string(),
+            ])
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

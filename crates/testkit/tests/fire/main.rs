@@ -2,7 +2,12 @@
 //! server, while a person answers, retries and cancels. Afterwards the history of every item is replayed.
 //!
 //! `DAMASCUS_FIRE_SEED`, `DAMASCUS_FIRE_ITEMS` and `DAMASCUS_FIRE_WORKERS` make it another or a longer one; the seed is printed.
-#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking and prints its seed")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints its seed"
+)]
 
 mod chaos;
 mod person;
@@ -84,12 +89,23 @@ async fn nothing_is_lost_doubled_or_left_behind() {
     let felt = felt.unwrap_or_else(|_| panic!("not at an end after {patience:?}; seed {seed}"));
     fleet.stop().await;
     println!("{felt:?}");
-    assert!(felt.killed > 0 && felt.stopped > 0 && felt.server_crashes > 0, "too little fire to prove anything: {felt:?}");
+    assert!(
+        felt.killed > 0 && felt.stopped > 0 && felt.server_crashes > 0,
+        "too little fire to prove anything: {felt:?}"
+    );
     let census = db.store().census().await.expect("everything can be counted");
     println!("{} of {count} merged", census.landings);
-    assert_eq!((u64::try_from(census.ended), census.open), (Ok(count), 0), "every item ended, and there are as many as were made");
+    assert_eq!(
+        (u64::try_from(census.ended), census.open),
+        (Ok(count), 0),
+        "every item ended, and there are as many as were made"
+    );
     assert!(census.landings > 0, "some were merged");
-    assert_eq!((census.leases(), census.asleep, census.open_issues), (0, 0, 0), "nothing is left in a lease, asleep or asked");
+    assert_eq!(
+        (census.leases(), census.asleep, census.open_issues),
+        (0, 0, 0),
+        "nothing is left in a lease, asleep or asked"
+    );
     let offences = db.store().audit().await.expect("the history can be read");
     assert!(offences.is_empty(), "the history does not add up: {offences:#?}");
 }
