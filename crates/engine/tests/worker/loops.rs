@@ -67,7 +67,9 @@ impl PhaseHandler for Meeting {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         match &self.together {
-            Some(together) => drop(together.wait().await),
+            Some(together) => {
+                together.wait().await;
+            }
             None => tokio::task::yield_now().await,
         }
         self.now.fetch_sub(1, Ordering::SeqCst);
