@@ -1,5 +1,5 @@
 //! Migrations: from nothing to the current schema, with rows in every table that each of them makes, and never past what a binary knows.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use damascus_store::{ConnectOptions, Store, StoreError, migrate};
 use damascus_testkit::TestDb;
@@ -94,4 +94,35 @@ async fn every_table_and_column_says_what_it_is() {
     .await
     .expect("the catalogue can be read");
     assert!(silent.is_empty(), "no comment on: {}", silent.join(", "));
+}
+
+#[tokio::test]
+async fn every_migration_applies_where_there_are_rows_already() {
+    // A new migration that adds a table adds `sample/NNNN.sql` with rows for it; the next ones are then tried with them.
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut migrations: Vec<_> = std::fs::read_dir(root.join("migrations"))
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    migrations.sort();
+    let db = TestDb::empty().await;
+    let mut connection = db.connect().await;
+    for migration in &migrations {
+        let name = migration.file_name().and_then(|name| name.to_str()).expect("a name of ASCII").to_owned();
+        let sample = root.join("tests/sample").join(format!("{}.sql", &name[..4]));
+        for file in std::iter::once(migration.clone()).chain(sample.exists().then_some(sample)) {
+            let sql = std::fs::read_to_string(&file).expect("the file can be read");
+            let applied = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await;
+            applied.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+    }
+    let empty: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'landings'
+           AND (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I', c.relname), false, true, '')))[1]::text = '0'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the tables can be counted");
+    assert!(empty.is_empty(), "no sample rows in {}", empty.join(", "));
 }

@@ -42,9 +42,8 @@ impl Store {
             }
             let kind = if hold { "work.held" } else { "work.released" };
             outbox::tell(&mut tx, &[Fact { item, kind, data }]).await?;
-            if !hold {
-                claim::announce_work(&mut tx).await?;
-            }
+            // Also of a hold: a claim that came by meanwhile passed over the locked row, and left room for another.
+            claim::announce_work(&mut tx).await?;
         }
         tx.commit().await?;
         self.standing(item).await

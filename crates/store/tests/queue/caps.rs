@@ -220,4 +220,8 @@ async fn others_are_told_of_a_place_that_became_free_and_was_not_taken() {
     assert_eq!(scene.claim(9).await.len(), 1);
     scene.store().cancel(items[2], "ada", "").await.unwrap();
     told("a run that a person ended").await;
+    let held = scene.item("new").await;
+    told("a new item").await;
+    scene.store().hold(held, "ada", "").await.unwrap();
+    told("a hold, which a claim may have come by").await;
 }

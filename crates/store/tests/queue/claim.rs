@@ -181,7 +181,8 @@ async fn a_claim_reads_the_queue_and_nothing_of_what_is_finished() {
     bench::seed_finished(scene.store(), scene.project, FINISHED, |_| ()).await.unwrap();
     scene.items(scene.project, 20).await;
     let mut connection = scene.db.connect().await;
-    for statistics in ["SELECT 1", "ANALYZE work_items"] {
+    // The planner knows nothing of the columns at first. What left the queue since the last vacuum is passed over once more, then forgotten.
+    for statistics in ["VACUUM work_items", "ANALYZE work_items"] {
         sqlx::query(statistics).execute(&mut connection).await.unwrap();
         let mut tx = connection.begin().await.unwrap();
         sqlx::query("SET LOCAL plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
@@ -199,6 +200,14 @@ async fn a_claim_reads_the_queue_and_nothing_of_what_is_finished() {
         .unwrap();
         assert_eq!((scans, read), (0, 0), "the whole table was read, after {statistics}");
         assert!(fetched < 100, "{fetched} rows were fetched to claim 4, after {statistics}");
+        let (queue, entries): (i64, i64) = sqlx::query_as(
+            "SELECT pg_stat_get_xact_numscans('work_items_queue'::regclass), sum(pg_stat_get_xact_tuples_returned(indexrelid))::bigint
+             FROM pg_index WHERE indrelid = 'work_items'::regclass",
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+        assert!(queue > 0 && entries < 100, "{entries} entries of indexes were read to claim 4, after {statistics}");
         tx.rollback().await.unwrap();
     }
 }
