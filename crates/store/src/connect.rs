@@ -15,11 +15,13 @@ use crate::StoreError;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that nobody used for so long is closed, so that an idle process is small.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Set on every connection. In milliseconds.
-const SESSION_SETTINGS: [(&str, &str); 4] = [
+/// Set on every connection; times are in milliseconds.
+const SESSION_SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "10000"),
     ("lock_timeout", "20000"),
     ("statement_timeout", "120000"),
+    // Statements are short; compiling them takes longer than running them.
+    ("jit", "off"),
     // A plan made once fits every batch, since the batch comes in arrays; planning the claim anew costs more than running it.
     ("plan_cache_mode", "force_generic_plan"),
 ];
