@@ -74,6 +74,33 @@ macro_rules! hex_text {
 hex_text!(CommitId, "git object name", "40 or 64", 40, 40 | 64);
 hex_text!(Digest, "SHA-256 digest", "64", 64, 64);
 
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+/// Makes a [`Digest`] of what comes piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(hex::encode(sha2::Digest::finalize(self.0)))
+    }
+}
+
 /// What a test report counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TestCounts {

@@ -19,13 +19,14 @@ pub mod named;
 pub mod outcome;
 pub mod phase;
 pub mod policy;
+pub mod spec;
 pub mod state;
 pub mod table;
 pub mod transition;
 pub mod verdict;
 
 pub use evidence::{
-    CommitId, Digest, LandingProof, Proof, ReviewProof, TestCounts, TestEvidence, TestReport, Unproven,
+    CommitId, Digest, Hasher, LandingProof, Proof, ReviewProof, TestCounts, TestEvidence, TestReport, Unproven,
 };
 pub use gate::{GateCondition, GateKind, GateState};
 pub use ids::{Epoch, GateId, IssueId, ItemId, LaneId, ProjectId, RunId, WorkerId};
@@ -35,6 +36,7 @@ pub use named::{Named, UnknownName};
 pub use outcome::{CostEntry, Failure, Outcome, RunReport};
 pub use phase::{Phase, WorkPhase};
 pub use policy::{Backoff, Policy};
+pub use spec::Spec;
 pub use state::{BlockReason, Budget, InconsistentState, ItemState, Stage};
 pub use transition::{Announcement, Charge, Effect, Event, EventKind, Refusal, Transition, step};
 pub use verdict::Verdict;
