@@ -16,6 +16,7 @@ use crate::item::row::{self, LockedItem};
 use crate::outbox::Fact;
 use crate::{Move, Store, StoreError, apply, claim, input, outbox};
 
+pub(crate) use answer::answers;
 pub use answer::{Answer, Answered, GivenAnswer};
 
 /// The most attempts that one decision grants.

@@ -3,6 +3,7 @@
 //! Invariant: what identifies something (a name, a key, a path) is refused when it is not clean; prose is cleaned instead.
 
 use damascus_core::display;
+use serde_json::Value;
 
 use crate::StoreError;
 
@@ -68,6 +69,39 @@ pub(crate) fn within<T: Copy + Into<i64>>(field: &str, value: T, least: i64, mos
     Err(wrong(field, format_args!("is {value}; between {least} and {most}")))
 }
 
+/// A text that is stored as it is: at most `max_bytes` of UTF-8, and without the one character that Postgres can't keep.
+pub(crate) fn body<'a>(field: &str, text: &'a str, max_bytes: usize) -> Result<&'a str, StoreError> {
+    if text.len() > max_bytes {
+        return Err(wrong(field, format_args!("has {} bytes; at most {max_bytes}", text.len())));
+    }
+    if text.contains('\0') {
+        return Err(wrong(field, "holds a NUL character; take it out"));
+    }
+    Ok(text)
+}
+
+/// A document that is stored as it is, under the same conditions.
+pub(crate) fn json(field: &str, value: &Value, max_bytes: usize) -> Result<(), StoreError> {
+    let length = value.to_string().len();
+    if length > max_bytes {
+        return Err(wrong(field, format_args!("has {length} bytes as JSON; at most {max_bytes}")));
+    }
+    if holds_nul(value) {
+        return Err(wrong(field, "holds a NUL character; take it out"));
+    }
+    Ok(())
+}
+
+/// The depth is bounded by that of a `Value` which was parsed; ours are flat.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +122,17 @@ mod tests {
             "priority: is 1001; between 0 and 1000"
         );
         assert!(who("\u{7}\n ").is_err());
+    }
+
+    #[test]
+    fn what_postgres_can_not_keep_is_refused() {
+        assert_eq!(body("text", "abc", 2).unwrap_err().to_string(), "text: has 3 bytes; at most 2");
+        assert!(body("text", "a\0b", 9).unwrap_err().to_string().contains("NUL"));
+        assert_eq!(body("text", "äb", 3).unwrap(), "äb");
+        for held in [serde_json::json!({ "a": ["b\0"] }), serde_json::json!({ "a\0": 1 })] {
+            assert!(json("tests", &held, 99).unwrap_err().to_string().contains("NUL"));
+        }
+        json("tests", &serde_json::json!({ "a": "\\u0000" }), 99).unwrap();
+        assert!(json("tests", &serde_json::json!(["abc"]), 6).unwrap_err().to_string().contains("7 bytes"));
     }
 }

@@ -4,6 +4,7 @@
 //! anything but the database; rows are decoded strictly, and what can't be decoded is a typed error, never a default.
 
 pub mod apply;
+pub mod artifact;
 pub mod audit;
 pub mod bench;
 pub mod claim;
@@ -15,9 +16,11 @@ pub mod error;
 pub mod event;
 pub mod gate;
 pub mod health;
+mod hold;
 mod input;
 pub mod issue;
 pub mod item;
+pub mod landing;
 pub mod lane;
 pub mod lease;
 pub mod listen;
@@ -25,9 +28,17 @@ pub mod migrate;
 mod nearest;
 mod outbox;
 pub mod project;
+mod proof;
+pub mod pull_request;
 pub mod registration;
+pub mod run;
 pub mod schedule;
+pub mod spec;
 pub mod status;
+pub mod tested;
+pub mod transcript;
+mod trim;
+pub mod work;
 pub mod worker;
 
 pub use apply::{Applied, Move, RunEnd};

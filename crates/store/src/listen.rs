@@ -14,6 +14,8 @@ pub enum Channel {
     Work,
     /// Events were written to the outbox.
     Events,
+    /// A run's transcript has grown.
+    Transcripts,
 }
 
 impl Channel {
@@ -21,6 +23,7 @@ impl Channel {
         match self {
             Self::Work => "damascus_work",
             Self::Events => "damascus_events",
+            Self::Transcripts => "damascus_transcripts",
         }
     }
 }

@@ -21,7 +21,7 @@ pub use new::{DEFAULT_AGENT_LANE, DEFAULT_PROVIDER_LANE, NewProject};
 pub const MAX_PROJECTS: i64 = 500;
 
 /// Which protocol a forge speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ForgeKind {
     /// A bare repository in a folder; no forge at all.
     Local,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use damascus_core::named_enum;
 
 use crate::decode::RowRef;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, trim};
 
 /// Partitions of the outbox are made this many days ahead.
 const PARTITION_DAYS_AHEAD: i32 = 7;
@@ -15,6 +15,9 @@ const PARTITION_DAYS_AHEAD: i32 = 7;
 const KEEP_WORKERS_DAYS: i32 = 7;
 /// Rows of past ticks are kept this long. In days.
 const KEEP_TICKS_DAYS: i32 = 30;
+
+/// Results of testing a tree are kept this long. In days.
+pub const KEEP_TESTED_DAYS: i32 = 30;
 
 /// What a schedule can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +28,13 @@ pub enum Job {
     OutboxTrim,
     /// Forget workers that are long gone, and old ticks.
     WorkerCleanup,
+    /// Remove transcripts and artifacts that are past the retention of events, and old results of tests, some at a time.
+    HistoryTrim,
 }
 
 named_enum!(Job, "job", {
     OutboxPartitions => "outbox_partitions", OutboxTrim => "outbox_trim", WorkerCleanup => "worker_cleanup",
+    HistoryTrim => "history_trim",
 });
 
 /// A schedule, and the time at which it was read.
@@ -121,6 +127,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             }
+            Job::HistoryTrim => trim::trim_history(&mut tx, retention_days).await?,
         }
         tx.commit().await?;
         Ok(true)

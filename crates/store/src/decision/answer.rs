@@ -109,30 +109,40 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Inconsistent`].
     pub async fn answers_of(&self, item: ItemId) -> Result<Vec<GivenAnswer>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
-            SELECT id, kind::text AS "kind!", question, answer AS "answer!", answered_by AS "answered_by!", settled_at AS "at!"
-            FROM human_issues WHERE item_id = $1 AND state = 'answered' AND kind <> 'gate' ORDER BY id DESC LIMIT $2
-            "#,
-            item.0,
-            MAX_ANSWERS,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .rev()
-            .map(|row| {
-                Ok(GivenAnswer {
-                    issue: IssueId(row.id),
-                    kind: RowRef { table: "human_issues", id: row.id }.named(&row.kind)?,
-                    question: row.question,
-                    answer: row.answer,
-                    answered_by: row.answered_by,
-                    at: row.at,
-                })
-            })
-            .collect()
+        let mut connection = self.pool.acquire().await?;
+        answers(&mut connection, item, MAX_ANSWERS).await
     }
+}
+
+/// The last answers about an item, oldest first.
+pub(crate) async fn answers(
+    connection: &mut PgConnection,
+    item: ItemId,
+    limit: i64,
+) -> Result<Vec<GivenAnswer>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, kind::text AS "kind!", question, answer AS "answer!", answered_by AS "answered_by!", settled_at AS "at!"
+        FROM human_issues WHERE item_id = $1 AND state = 'answered' AND kind <> 'gate' ORDER BY id DESC LIMIT $2
+        "#,
+        item.0,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .rev()
+        .map(|row| {
+            Ok(GivenAnswer {
+                issue: IssueId(row.id),
+                kind: RowRef { table: "human_issues", id: row.id }.named(&row.kind)?,
+                question: row.question,
+                answer: row.answer,
+                answered_by: row.answered_by,
+                at: row.at,
+            })
+        })
+        .collect()
 }
 
 fn refuse_settled(issue: &Issue) -> Result<(), StoreError> {

@@ -64,7 +64,7 @@ async fn eight_schedulers_tick_once() {
     let scene = Arc::new(Scene::new().await);
     let next = tomorrow(&scene).await;
     for round in 0..5 {
-        let (all, due) = if round == 0 { (3, 0) } else { (3, 3) };
+        let (all, due) = if round == 0 { (4, 0) } else { (4, 4) };
         if due > 0 {
             come_due(&scene).await;
         }
@@ -83,7 +83,7 @@ async fn eight_schedulers_tick_once() {
         }
         assert_eq!(schedulers.join_all().await.iter().sum::<usize>(), due, "round {round}");
     }
-    assert_eq!(table::number(&scene.db, "SELECT count(*) FROM schedule_ticks").await, 12);
+    assert_eq!(table::number(&scene.db, "SELECT count(*) FROM schedule_ticks").await, 16);
 }
 
 #[tokio::test]
@@ -148,5 +148,5 @@ async fn a_job_that_this_version_does_not_know_is_named() {
     assert!(matches!(error, StoreError::Inconsistent { table: "schedules", .. }), "{error:?}");
     assert!(error.to_string().contains("compost") && !error.retryable(), "{error}");
     table::run(&scene.db, "UPDATE schedules SET enabled = false WHERE job = 'compost'").await;
-    assert_eq!(scene.store().schedules().await.unwrap().len(), 3);
+    assert_eq!(scene.store().schedules().await.unwrap().len(), 4);
 }
