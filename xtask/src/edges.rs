@@ -54,6 +54,9 @@ const CORE: &str = "damascus-core";
 const BMAD: &str = "damascus-bmad";
 const POSTGRES: &str = "damascus-postgres";
 const STORE: &str = "damascus-store";
+const GIT: &str = "damascus-git";
+const SANDBOX: &str = "damascus-sandbox";
+const CHECKS: &str = "damascus-checks";
 const ENGINE: &str = "damascus-engine";
 const ADAPTERS: &str = "damascus-adapters";
 const API: &str = "damascus-api";
@@ -69,10 +72,19 @@ const RULES: &[Rule] = &[
     Rule { name: BMAD, may_use: &[CORE], tests_may_use: &[], never: &["tokio", "sqlx"], never_reaches: NO_RUNTIME },
     Rule { name: POSTGRES, may_use: &[], tests_may_use: &[TESTKIT], never: &[], never_reaches: &[] },
     Rule { name: STORE, may_use: &[CORE], tests_may_use: &[TESTKIT], never: &[], never_reaches: &[] },
-    Rule { name: ENGINE, may_use: &[CORE, STORE], tests_may_use: &[TESTKIT], never: &["sqlx"], never_reaches: &[] },
+    Rule { name: GIT, may_use: &[CORE], tests_may_use: &[TESTKIT], never: &["sqlx"], never_reaches: &["sqlx", "reqwest"] },
+    Rule { name: SANDBOX, may_use: &[CORE], tests_may_use: &[], never: &["sqlx"], never_reaches: &["sqlx", "reqwest"] },
+    Rule { name: CHECKS, may_use: &[CORE], tests_may_use: &[], never: PURE, never_reaches: NO_RUNTIME },
+    Rule {
+        name: ENGINE,
+        may_use: &[CORE, STORE, GIT, SANDBOX, CHECKS],
+        tests_may_use: &[TESTKIT],
+        never: &["sqlx"],
+        never_reaches: &[],
+    },
     Rule {
         name: ADAPTERS,
-        may_use: &[CORE, STORE, ENGINE],
+        may_use: &[CORE, STORE, ENGINE, GIT, SANDBOX],
         tests_may_use: &[TESTKIT],
         never: &["sqlx"],
         never_reaches: &[],
@@ -80,14 +92,14 @@ const RULES: &[Rule] = &[
     Rule { name: API, may_use: &[CORE, STORE], tests_may_use: &[TESTKIT], never: &["sqlx"], never_reaches: &[] },
     Rule {
         name: "damascus",
-        may_use: &[CORE, BMAD, POSTGRES, STORE, ENGINE, ADAPTERS, API],
+        may_use: &[CORE, BMAD, POSTGRES, STORE, GIT, SANDBOX, CHECKS, ENGINE, ADAPTERS, API],
         tests_may_use: &[TESTKIT],
         never: &["sqlx"],
         never_reaches: &[],
     },
     Rule {
         name: TESTKIT,
-        may_use: &[CORE, STORE, POSTGRES, ENGINE, ADAPTERS],
+        may_use: &[CORE, STORE, POSTGRES, GIT, SANDBOX, CHECKS, ENGINE, ADAPTERS],
         tests_may_use: &[],
         never: &[],
         never_reaches: &[],

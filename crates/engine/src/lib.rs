@@ -6,8 +6,11 @@
 pub mod handlers;
 pub mod held;
 pub mod noop;
+pub mod phases;
 pub mod ports;
+pub mod prove;
 pub mod scheduler;
+pub mod verify;
 pub mod worker;
 
 pub use handlers::{Handlers, PhaseHandler, RunContext};

@@ -2,6 +2,10 @@
 //!
 //! Invariant: a port promises little, so that a test can hold it: waking up too often is allowed, never waking up is survived.
 
+pub mod agent;
+pub mod forge;
+pub mod model;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +29,26 @@ pub trait Randomness: Send + Sync {
     /// A fraction in `0.0..1.0`.
     fn fraction(&self) -> f64;
 }
+
+/// The time of day, for what people and git read: never for deciding.
+pub trait Clock: Send + Sync {
+    /// Seconds since 1970, UTC.
+    fn unix_seconds(&self) -> i64;
+}
+
+/// Hears of every effect of a phase on the outside, before and after it: tests stop a process there.
+pub trait Effects: Send + Sync {
+    /// An effect is about to be made.
+    fn before(&self, _name: &'static str) {}
+    /// It was made.
+    fn after(&self, _name: &'static str) {}
+}
+
+/// Nobody listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unheard;
+
+impl Effects for Unheard {}
 
 /// Brings the database back, where that is ours to do.
 #[async_trait]

@@ -116,13 +116,21 @@ pub struct PrivateServer {
 impl PrivateServer {
     /// Kills the server's main process as `kill -9` does, and starts it again.
     pub async fn crash_and_restart(&self) {
+        self.crash();
+        self.start_again().await;
+    }
+
+    /// Kills the server's main process as `kill -9` does. Until it is started again, there is no database.
+    pub fn crash(&self) {
+        let pid = self.server.server_pid().expect("the server's folder can be read");
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        rustix::process::kill_process(pid.expect("the server runs"), Signal::KILL).expect("the server is ours to kill");
+    }
+
+    /// Starts a server again that was killed.
+    pub async fn start_again(&self) {
         let server = Arc::clone(&self.server);
-        let restarted = tokio::task::spawn_blocking(move || {
-            let pid = server.server_pid()?.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-            rustix::process::kill_process(pid.expect("the server runs"), Signal::KILL)
-                .expect("the server is ours to kill");
-            server.ensure_running()
-        });
+        let restarted = tokio::task::spawn_blocking(move || server.ensure_running());
         restarted.await.expect("the supervisor does not panic").expect("the server starts again");
     }
 }

@@ -8,10 +8,15 @@
 )]
 
 pub mod database;
+pub mod forge_conformance;
 pub mod handlers;
+pub mod loop_scene;
 pub mod ports;
 pub mod scene;
+pub mod scripted_model;
 pub mod wire;
 
 pub use database::TestDb;
+pub use loop_scene::{LoopScene, SpecWriter};
 pub use scene::Scene;
+pub use scripted_model::ScriptedModel;
