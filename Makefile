@@ -18,7 +18,7 @@ STEP := scripts/step
 TEST_STEPS := setup fmt-check tidy sqlx clippy deny doctest nextest
 CHECK_STEPS := fmt-check tidy clippy core-tests
 
-.PHONY: help setup build test check lint fmt fmt-check tidy sqlx clippy deny audit doctest nextest core-tests clean
+.PHONY: help setup demo build test check lint fmt fmt-check tidy sqlx clippy deny audit doctest nextest core-tests clean
 
 help: ## List what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -26,6 +26,11 @@ help: ## List what there is
 
 setup: ## Install what building and testing need (apt when root or sudo is there, else it says what)
 	@$(STEP) "setup: install what is missing" scripts/setup
+
+demo: ## The example project from backlog to merged, on this machine: installs what is missing, builds, runs
+	@$(STEP) "setup: install what is missing to run" scripts/setup --to-run
+	@$(STEP) "build: the damascus program, quickly" cargo build $(LOCKED) --profile demo --package damascus
+	@$(STEP) "demo: the example project to its end" scripts/demo $(ARGS)
 
 build: ## Build the program that ships: target/release/damascus
 	@$(STEP) "build: the damascus program, optimised" cargo build $(LOCKED) --release --package damascus

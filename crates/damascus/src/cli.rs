@@ -11,10 +11,10 @@ use crate::command::Command;
 
 /// The commands by what they are for. One that is not named here appears under the last heading.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Set up", &["init", "doctor", "completions"]),
+    ("Set up", &["demo", "init", "doctor", "completions"]),
     ("Take stories in", &["project", "import", "item"]),
     ("Run", &["up", "worker", "scheduler", "cycle"]),
-    ("Watch", &["status", "events", "cost"]),
+    ("Watch", &["status", "events", "cost", "verify"]),
     ("Decide", &["issue", "gate", "lane"]),
     ("More", &[]),
 ];

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod cost;
 pub mod cycle;
 mod decider;
+pub mod demo;
 pub mod doctor;
 pub mod events;
 pub mod gate;
@@ -19,6 +20,7 @@ pub mod project;
 pub mod scheduler;
 pub mod status;
 pub mod up;
+pub mod verify;
 pub mod worker;
 
 use std::collections::BTreeMap;
@@ -48,6 +50,8 @@ pub enum Command {
     Issue(issue::Issue),
     Gate(gate::Gate),
     Lane(lane::Lane),
+    Verify(verify::Verify),
+    Demo(demo::Demo),
     Bench(bench::Bench),
 }
 
@@ -75,13 +79,21 @@ impl Command {
             Self::Issue(issue) => issue.run(context).await,
             Self::Gate(gate) => gate.run(context).await,
             Self::Lane(lane) => lane.run(context).await,
+            Self::Verify(verify) => verify.run(context).await,
+            Self::Demo(demo) => demo.run(context).await,
         }
     }
 
-    /// Whether it runs until it is stopped: it gets a runtime with threads, logs what it does, and handles signals itself.
+    /// Whether it runs until it is stopped: it gets a runtime with threads, and handles signals itself.
     #[must_use]
     pub const fn is_service(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Worker(_) | Self::Scheduler(_) | Self::Cycle(_) | Self::Bench(_))
+        matches!(self, Self::Up(_) | Self::Worker(_) | Self::Scheduler(_) | Self::Cycle(_) | Self::Demo(_) | Self::Bench(_))
+    }
+
+    /// Whether it logs what it does; others show it themselves.
+    #[must_use]
+    pub const fn logs(&self) -> bool {
+        self.is_service() && !matches!(self, Self::Demo(_))
     }
 
     /// The values that its flags give to keys of the configuration.

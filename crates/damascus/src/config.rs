@@ -67,6 +67,41 @@ pub struct WorkerConfig {
     pub grace: Duration,
 }
 
+/// The gateway to models.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Its address.
+    pub url: Option<String>,
+    /// Its key.
+    pub key: Option<Secret>,
+    /// The model that writes specs.
+    pub model: Option<String>,
+}
+
+/// The coding agents.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The agent of projects that name none.
+    pub name: String,
+    /// What the agent `command` runs.
+    pub command: Option<Vec<String>>,
+    /// Recorded answers for the agent `replay`.
+    pub recordings: Option<PathBuf>,
+    /// The agent's model.
+    pub model: Option<String>,
+    /// The program of Claude Code.
+    pub claude_program: String,
+}
+
+/// How untrusted programs are kept apart.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Whether they are; false only where the operator said so.
+    pub isolated: bool,
+    /// More folders that they can read.
+    pub toolchains: Vec<PathBuf>,
+}
+
 /// All that can be configured.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -86,6 +121,12 @@ pub struct Config {
     pub events_retention_days: u32,
     /// How many runs may be under way at once, over all workers.
     pub global_concurrency: Option<u32>,
+    /// The gateway to models.
+    pub gateway: GatewayConfig,
+    /// The coding agents.
+    pub agent: AgentConfig,
+    /// How untrusted programs are kept apart.
+    pub sandbox: SandboxConfig,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -120,6 +161,25 @@ impl Config {
             },
             events_retention_days: layers.number(&keys::EVENTS_RETENTION_DAYS)?.unwrap_or(1),
             global_concurrency: layers.number(&keys::LIMITS_GLOBAL_CONCURRENCY)?,
+            gateway: GatewayConfig {
+                url: layers.text(&keys::GATEWAY_URL)?,
+                key: layers.text(&keys::GATEWAY_KEY)?.map(Secret::new),
+                model: layers.text(&keys::GATEWAY_MODEL)?,
+            },
+            agent: AgentConfig {
+                name: layers.text(&keys::AGENT_NAME)?.unwrap_or_default(),
+                command: agent_command(&layers)?,
+                model: layers.text(&keys::AGENT_MODEL)?,
+                recordings: layers.path(&keys::AGENT_RECORDINGS)?,
+                claude_program: layers.text(&keys::AGENT_CLAUDE_PROGRAM)?.unwrap_or_default(),
+            },
+            sandbox: SandboxConfig {
+                isolated: layers.text(&keys::SANDBOX_ISOLATION)?.as_deref() != Some("none"),
+                toolchains: layers
+                    .text(&keys::SANDBOX_TOOLCHAINS)?
+                    .map(|text| std::env::split_paths(&text).filter(|path| path.is_absolute()).collect())
+                    .unwrap_or_default(),
+            },
             log: LogConfig {
                 format: if layers.text(&keys::LOG_FORMAT)?.as_deref() == Some("json") {
                     LogFormat::Json
@@ -136,6 +196,19 @@ impl Config {
     #[must_use]
     pub fn file(&self) -> PathBuf {
         file_in(&self.home)
+    }
+}
+
+/// A command line in one text, split as a shell would, without expanding anything.
+fn agent_command(layers: &Layers) -> Result<Option<Vec<String>>, ConfigError> {
+    let Some(text) = layers.text(&keys::AGENT_COMMAND)? else { return Ok(None) };
+    match shlex::split(&text).filter(|words| !words.is_empty()) {
+        Some(words) => Ok(Some(words)),
+        None => Err(ConfigError {
+            place: keys::AGENT_COMMAND.name.to_owned(),
+            problem: "can't be split into a program and its arguments: a quote is not closed".to_owned(),
+            next: "write it as in a shell, such as: my-agent --model {model} \"two words\"".to_owned(),
+        }),
     }
 }
 

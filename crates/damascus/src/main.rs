@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod service;
 mod signals;
+mod workshop;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -59,7 +60,7 @@ fn start(cli: Cli) -> Result<Exit> {
     };
     let config = Config::load(home.as_deref(), &flags, |name| std::env::var_os(name));
     if let Ok(config) = &config {
-        logging::start(&config.log, command.is_service());
+        logging::start(&config.log, command.logs());
     }
     let mut builder = if command.is_service() {
         tokio::runtime::Builder::new_multi_thread()

@@ -21,16 +21,6 @@ use crate::signals;
 /// Connections of a service: the loop, the heartbeat, the scheduler, and one to spare.
 pub const CONNECTIONS: u32 = 6;
 
-/// The phases that this build can run.
-#[must_use]
-pub fn handlers() -> Handlers {
-    let handlers = Handlers::none();
-    if handlers.phases().is_empty() {
-        tracing::warn!("this build runs no phase yet: items wait in the phase that they are in");
-    }
-    handlers
-}
-
 /// The real world, as the engine sees it.
 #[must_use]
 pub fn ports(database: &Database) -> Ports {
@@ -109,12 +99,12 @@ pub async fn register(store: &Store, role: &str, concurrency: u32) -> Result<Wor
 ///
 /// # Errors
 /// Those of the store.
-pub async fn worker(store: &Store, ports: &Ports, config: &WorkerConfig) -> Result<Worker> {
+pub async fn worker(store: &Store, ports: &Ports, handlers: Handlers, config: &WorkerConfig) -> Result<Worker> {
     let id = register(store, "worker", config.concurrency).await?;
     let settings =
         WorkerSettings { concurrency: usize::try_from(config.concurrency)?, lease: config.lease, grace: config.grace };
     tracing::info!(worker.id = id.0, concurrency = config.concurrency, "worker ready");
-    Ok(Worker::new(id, store.clone(), handlers(), ports.clone(), settings))
+    Ok(Worker::new(id, store.clone(), handlers, ports.clone(), settings))
 }
 
 /// A registered scheduler. The installation's limits are set from the configuration.

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use damascus_engine::Mode;
+use damascus_engine::{Mode, phases};
 use serde::Serialize;
 
 use crate::command::worker::concurrency_flag;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::service;
+use crate::{service, workshop};
 
 /// Run one manual cycle: claim what is ready, run it, end
 #[derive(Debug, Args)]
@@ -63,8 +63,9 @@ impl Cycle {
         let config = context.config()?;
         let shutdown = service::shutdown_on_signal();
         let database = context.database().await?;
+        let tools = workshop::open(config, &database.store).await?;
         let ports = service::ports(database);
-        let worker = service::worker(&database.store, &ports, &config.worker).await?;
+        let worker = service::worker(&database.store, &ports, phases::handlers(&tools), &config.worker).await?;
         let mode = if self.until_idle { Mode::UntilIdle } else { Mode::Once };
         let running = worker.run(mode, shutdown.clone());
         let Some(summary) = service::until_told_twice(&shutdown, Box::pin(running)).await else {

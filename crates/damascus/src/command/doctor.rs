@@ -4,6 +4,7 @@
 
 mod database;
 mod machine;
+mod tools;
 
 use anyhow::Result;
 use clap::Args;
@@ -17,7 +18,8 @@ use crate::output::style::Tone;
 /// Check everything that Damascus needs, each line with a fix.
 #[derive(Debug, Args)]
 #[command(long_about = "\
-Check everything that Damascus needs: configuration, home folder, disk, git, Postgres, schema, clocks, workers.
+Check everything that Damascus needs: configuration, home folder, disk, git, the sandbox, agents, the gateway,
+Postgres, schema, clocks, workers. The gateway is asked for its models, which costs nothing.
 
 Each line is ok, warn or fail, and what is not ok comes with a fix. Ends with 1 when something fails.
 
@@ -80,6 +82,10 @@ impl Doctor {
     /// When standard output can't be written.
     pub async fn run(&self, context: &Context) -> Result<Exit> {
         let mut checks = machine::checks(context).await;
+        checks.push(tools::git().await);
+        if let Ok(config) = context.config() {
+            checks.extend(tools::checks(config).await);
+        }
         match context.config() {
             Ok(config) => checks.extend(database::checks(config, self.history).await),
             Err(_) => checks.push(Check::fail(

@@ -6,8 +6,12 @@ mod bmad;
 mod plan;
 mod report;
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use damascus_core::ProjectId;
+use damascus_store::Store;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -20,6 +24,15 @@ the source is brought up to date while nothing has happened to it yet, and an it
 pub struct Import {
     #[command(subcommand)]
     what: What,
+}
+
+/// Takes the BMAD stories of a folder in, with the dependencies that they declare (and, with `order`, their order) as gates. Gives how many
+/// items were made.
+///
+/// # Errors
+/// When nothing could be scanned, and those of the store.
+pub(super) async fn take_in(store: &Store, project: ProjectId, folder: &Path, order: bool) -> Result<usize> {
+    bmad::take_in(store, project, folder, order).await
 }
 
 #[derive(Debug, Subcommand)]

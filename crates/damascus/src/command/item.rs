@@ -4,7 +4,9 @@
 
 mod create;
 mod decide;
+mod diff;
 mod list;
+mod log;
 mod show;
 mod story_file;
 mod wait;
@@ -15,7 +17,7 @@ use clap::{Args, Subcommand};
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// Create, list, show, retry, cancel, hold, release and wait for items
+/// Create, list, show, log, diff, retry, cancel, hold, release and wait for items
 #[derive(Debug, Args)]
 #[command(long_about = "\
 An item is one story of a project, on its way from spec to merged. ITEM is its number (42 or #42), project/key, or
@@ -25,6 +27,7 @@ Examples:
   damascus item create --project shop story.md
   damascus item list --project shop --phase build,review
   damascus item show shop/1-2-sign-in
+  damascus item log 42 --follow
   damascus item wait 42 --timeout 2h")]
 pub struct Item {
     #[command(subcommand)]
@@ -37,6 +40,8 @@ enum Action {
     #[command(visible_alias = "ls")]
     List(list::List),
     Show(show::Show),
+    Log(log::Log),
+    Diff(diff::Diff),
     Retry(decide::Retry),
     Cancel(decide::Cancel),
     Hold(decide::Hold),
@@ -54,6 +59,8 @@ impl Item {
             Action::Create(create) => create.run(context).await,
             Action::List(list) => list.run(context).await,
             Action::Show(show) => show.run(context).await,
+            Action::Log(log) => log.run(context).await,
+            Action::Diff(diff) => diff.run(context).await,
             Action::Retry(retry) => retry.run(context).await,
             Action::Cancel(cancel) => cancel.run(context).await,
             Action::Hold(hold) => hold.run(context).await,

@@ -1,8 +1,9 @@
 //! `damascus project`: the repositories that Damascus works on.
 //!
-//! Invariant: nothing here touches a repository; a project is what the database knows of it.
+//! Invariant: nothing here but `prove` touches a repository; a project is what the database knows of it.
 
 mod add;
+mod prove;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -17,7 +18,7 @@ use crate::output::style::Tone;
 use crate::output::table::{Cell, Column, Table};
 use crate::output::{fields, time};
 
-/// Add, list, show, pause and resume projects
+/// Add, list, show, prove, pause and resume projects
 #[derive(Debug, Args)]
 #[command(long_about = "\
 A project is a repository that Damascus works on. Adding one makes its lanes; it needs stories before anything
@@ -26,6 +27,7 @@ happens: `damascus import bmad` or `damascus item create`.")]
 Examples:
   damascus project add shop --repo /srv/git/shop.git
   damascus project add site --forge gitea --repo acme/site --base trunk --concurrency 2
+  damascus project prove shop
   damascus project pause shop")]
 pub struct Project {
     #[command(subcommand)]
@@ -40,6 +42,7 @@ enum Action {
     List,
     /// Show a project
     Show(Name),
+    Prove(prove::Prove),
     /// Claim nothing more of a project; runs under way are finished
     Pause(Switch),
     /// Claim items of a project again
@@ -73,6 +76,7 @@ impl Project {
             Action::Add(add) => add.run(context).await,
             Action::List => list(context).await,
             Action::Show(Name { name }) => show(context, name).await,
+            Action::Prove(prove) => prove.run(context).await,
             Action::Pause(switch) => switch.run(context, true).await,
             Action::Resume(switch) => switch.run(context, false).await,
         }

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use damascus_engine::Mode;
+use damascus_engine::{Mode, phases};
 
 use crate::command::worker::concurrency_flag;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::service;
+use crate::{service, workshop};
 
 /// Run everything in one process: a worker and a scheduler
 #[derive(Debug, Args)]
@@ -46,9 +46,10 @@ impl Up {
         let config = context.config()?;
         let shutdown = service::shutdown_on_signal();
         let database = context.database().await?;
+        let tools = workshop::open(config, &database.store).await?;
         let ports = service::ports(database);
         let scheduler = service::scheduler(&database.store, &ports, config).await?;
-        let worker = service::worker(&database.store, &ports, &config.worker).await?;
+        let worker = service::worker(&database.store, &ports, phases::handlers(&tools), &config.worker).await?;
         let both = async {
             let stop = shutdown.clone();
             let scheduling = async {

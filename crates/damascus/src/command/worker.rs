@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use damascus_engine::Mode;
+use damascus_engine::{Mode, phases};
 
 use crate::config::keys;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::service;
+use crate::{service, workshop};
 
 /// Run a worker: claim items and run their phases
 #[derive(Debug, Args)]
@@ -51,8 +51,9 @@ impl Worker {
         let config = context.config()?;
         let shutdown = service::shutdown_on_signal();
         let database = context.database().await?;
+        let tools = workshop::open(config, &database.store).await?;
         let ports = service::ports(database);
-        let worker = service::worker(&database.store, &ports, &config.worker).await?;
+        let worker = service::worker(&database.store, &ports, phases::handlers(&tools), &config.worker).await?;
         let running = worker.run(Mode::Forever, shutdown.clone());
         let Some(summary) = service::until_told_twice(&shutdown, Box::pin(running)).await else {
             return Ok(Exit::Interrupted);

@@ -123,6 +123,96 @@ pub const LIMITS_GLOBAL_CONCURRENCY: Key = Key {
     kind: Kind::Integer { min: 1, max: 100_000 },
     meaning: "How many runs may be under way at once over all workers; without it only lanes and workers limit them",
 };
+/// `gateway.url`.
+pub const GATEWAY_URL: Key = Key {
+    name: "gateway.url",
+    variable: "DAMASCUS_GATEWAY_URL",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "An OpenAI-compatible gateway for the model that writes specs: LiteLLM, Ollama or another, such as http://127.0.0.1:4000/v1",
+};
+/// `gateway.key`.
+pub const GATEWAY_KEY: Key = Key {
+    name: "gateway.key",
+    variable: "DAMASCUS_GATEWAY_KEY",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "The gateway's key; a secret, so the variable is the better place",
+};
+/// `gateway.model`.
+pub const GATEWAY_MODEL: Key = Key {
+    name: "gateway.model",
+    variable: "DAMASCUS_GATEWAY_MODEL",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "The model that writes specs, as the gateway names it; a project may name another in `.damascus.toml`",
+};
+/// `agent.name`.
+pub const AGENT_NAME: Key = Key {
+    name: "agent.name",
+    variable: "DAMASCUS_AGENT",
+    flag: None,
+    default: "claude-code",
+    kind: Kind::Choice(&["claude-code", "command", "replay"]),
+    meaning: "The coding agent of projects that name none in `.damascus.toml`",
+};
+/// `agent.command`.
+pub const AGENT_COMMAND: Key = Key {
+    name: "agent.command",
+    variable: "DAMASCUS_AGENT_COMMAND",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "What the agent `command` runs: a program and its arguments, in quotes where needed; {prompt_file} and {model} are filled in",
+};
+/// `agent.recordings`.
+pub const AGENT_RECORDINGS: Key = Key {
+    name: "agent.recordings",
+    variable: "DAMASCUS_AGENT_RECORDINGS",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "A folder of recorded answers for the agent `replay`; without a gateway, specs are recorded ones too",
+};
+/// `agent.model`.
+pub const AGENT_MODEL: Key = Key {
+    name: "agent.model",
+    variable: "DAMASCUS_AGENT_MODEL",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "The model of the coding agent; a project may name another in `.damascus.toml`",
+};
+/// `agent.claude_program`.
+pub const AGENT_CLAUDE_PROGRAM: Key = Key {
+    name: "agent.claude_program",
+    variable: "DAMASCUS_CLAUDE_PROGRAM",
+    flag: None,
+    default: "claude",
+    kind: Kind::Text,
+    meaning: "Where the program of Claude Code is, or what it is called in PATH",
+};
+/// `sandbox.isolation`.
+pub const SANDBOX_ISOLATION: Key = Key {
+    name: "sandbox.isolation",
+    variable: "DAMASCUS_SANDBOX",
+    flag: None,
+    default: "bubblewrap",
+    kind: Kind::Choice(&["bubblewrap", "none"]),
+    meaning: "How agents and tests are kept apart from this machine; `none` runs untrusted code without protection: only in a machine made for it",
+};
+/// `sandbox.toolchains`.
+pub const SANDBOX_TOOLCHAINS: Key = Key {
+    name: "sandbox.toolchains",
+    variable: "DAMASCUS_TOOLCHAINS",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "More folders that programs in the sandbox can read, separated by colons, such as toolchains in unusual places",
+};
 /// `log.format`.
 pub const LOG_FORMAT: Key = Key {
     name: "log.format",
@@ -152,6 +242,16 @@ pub const KEYS: &[Key] = &[
     WORKER_GRACE_SECONDS,
     EVENTS_RETENTION_DAYS,
     LIMITS_GLOBAL_CONCURRENCY,
+    GATEWAY_URL,
+    GATEWAY_KEY,
+    GATEWAY_MODEL,
+    AGENT_NAME,
+    AGENT_COMMAND,
+    AGENT_RECORDINGS,
+    AGENT_MODEL,
+    AGENT_CLAUDE_PROGRAM,
+    SANDBOX_ISOLATION,
+    SANDBOX_TOOLCHAINS,
     LOG_FORMAT,
     LOG_LEVEL,
 ];

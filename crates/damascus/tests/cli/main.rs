@@ -7,4 +7,5 @@ mod help;
 mod program;
 mod setup;
 mod shapes;
+mod transcripts;
 mod wait;

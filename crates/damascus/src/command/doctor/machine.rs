@@ -1,12 +1,7 @@
-//! What this machine must have: a configuration, a home folder, space, git.
+//! What this machine must have: a configuration, a home folder, space.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-
-use tokio::process::Command;
-use tokio::time::timeout;
 
 use crate::config::keys::{HOME_VARIABLE, KEYS};
 use crate::config::{self, Config};
@@ -18,8 +13,6 @@ use super::Check;
 const LOW_DISK_BYTES: u64 = 5 << 30;
 /// Below this, Postgres may stop at any moment.
 const NO_DISK_BYTES: u64 = 512 << 20;
-/// How long a program may take to say its version.
-const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Variables beginning like this are ours.
 const OUR_PREFIX: &str = "DAMASCUS_";
 /// Ours, but read by tests only.
@@ -39,7 +32,6 @@ pub(super) async fn checks(context: &Context) -> Vec<Check> {
         }
         Err(error) => checks.push(Check::fail("home", error.to_string(), error.next)),
     }
-    checks.push(git().await);
     checks
 }
 
@@ -124,20 +116,5 @@ fn disk(home: &Path) -> Check {
         free if free < NO_DISK_BYTES => Check::fail(NAME, found, fix),
         free if free < LOW_DISK_BYTES => Check::warn(NAME, found, fix),
         _ => Check::ok(NAME, found),
-    }
-}
-
-async fn git() -> Check {
-    const NAME: &str = "git";
-    let fix = "install git 2.30 or newer (Debian, Ubuntu: `apt-get install git`)";
-    let mut command = Command::new("git");
-    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    match timeout(PROGRAM_TIMEOUT, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => {
-            Check::ok(NAME, String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        }
-        Ok(Ok(output)) => Check::fail(NAME, format!("`git --version` ended with {}", output.status), fix),
-        Ok(Err(error)) => Check::fail(NAME, format!("git can't be run: {error}"), fix),
-        Err(_) => Check::fail(NAME, "`git --version` does not answer", fix),
     }
 }

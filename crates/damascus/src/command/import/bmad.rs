@@ -104,7 +104,6 @@ impl Bmad {
         Err(Problem::failed("unknown_statuses", message, next).into())
     }
 
-    /// Reads the folder on a thread of its own: it may be large, or on a slow disk.
     async fn scan(&self) -> Result<Scan> {
         let options = ScanOptions {
             limits: Limits::default(),
@@ -113,13 +112,27 @@ impl Bmad {
                 .as_deref()
                 .and_then(|name| Layout::ALL.into_iter().find(|layout| layout.as_str() == name)),
         };
-        let path = self.path.clone();
-        let scanned = tokio::task::spawn_blocking(move || damascus_bmad::scan(&path, &options)).await;
-        scanned.context("the scan broke off")?.map_err(|error: ScanError| {
-            let (text, next) = split_hint(&error.to_string());
-            Problem::failed("no_stories", text, next).into()
-        })
+        scan(&self.path, options).await
     }
+}
+
+/// Reads the folder on a thread of its own: it may be large, or on a slow disk.
+async fn scan(path: &Path, options: ScanOptions) -> Result<Scan> {
+    let path = path.to_owned();
+    let scanned = tokio::task::spawn_blocking(move || damascus_bmad::scan(&path, &options)).await;
+    scanned.context("the scan broke off")?.map_err(|error: ScanError| {
+        let (text, next) = split_hint(&error.to_string());
+        Problem::failed("no_stories", text, next).into()
+    })
+}
+
+/// Takes in what is new in a folder; gives how many items were made.
+pub(super) async fn take_in(store: &Store, project: ProjectId, folder: &Path, order: bool) -> Result<usize> {
+    let scan = scan(folder, ScanOptions { limits: Limits::default(), layout: None }).await?;
+    let mut written = Written::default();
+    let plan = plan(&scan, &existing(store, project, &scan).await?, order);
+    write(store, project, &plan, &mut written).await?;
+    Ok(written.created.len())
 }
 
 /// Whether it says that the tracking file is there and gave no status.
