@@ -19,6 +19,7 @@ mod scene;
 mod spec;
 mod testing;
 mod trouble;
+mod untouched;
 mod workshop;
 
 pub use base::{Base, BaseTrouble, fit};

@@ -165,32 +165,45 @@ impl Transcript for Live {
 }
 
 async fn write_down(store: Store, lease: Lease, mut receiver: mpsc::Receiver<String>) {
-    let mut ordinal = 0_u32;
-    let mut text = String::new();
     let mut open = true;
-    while open || !text.is_empty() {
-        let until = Instant::now() + WRITE_EVERY;
+    for ordinal in 0_u32.. {
+        let mut text = String::new();
+        let mut until = Instant::now();
         while open && text.len() < CHUNK_BYTES {
-            match tokio::time::timeout_at(until, receiver.recv()).await {
+            // Nothing to write yet: wait for as long as it takes.
+            let next = if text.is_empty() {
+                let first = receiver.recv().await;
+                until = Instant::now() + WRITE_EVERY;
+                Ok(first)
+            } else {
+                tokio::time::timeout_at(until, receiver.recv()).await
+            };
+            match next {
                 Ok(Some(piece)) => text.push_str(&piece),
                 Ok(None) => open = false,
                 Err(_) => break,
             }
         }
         if text.is_empty() {
-            continue;
-        }
-        let chunk = Chunk { ordinal, text: std::mem::take(&mut text) };
-        if let Err(error) = store.append_transcript(&lease, std::slice::from_ref(&chunk)).await {
-            if error.retryable() {
-                // Kept for the next round; the queue bounds what gathers meanwhile.
-                text = chunk.text;
-                tokio::time::sleep(WRITE_EVERY).await;
-                continue;
-            }
-            tracing::debug!(%error, run.id = lease.run.0, "the transcript is not written any further");
             return;
         }
-        ordinal += 1;
+        if !write_chunk(&store, &lease, &Chunk { ordinal, text }).await {
+            return;
+        }
+    }
+}
+
+/// Writes one chunk; says whether the transcript can go on. The same chunk is tried again, since an earlier try may have gone through.
+async fn write_chunk(store: &Store, lease: &Lease, chunk: &Chunk) -> bool {
+    loop {
+        match store.append_transcript(lease, std::slice::from_ref(chunk)).await {
+            Ok(()) => return true,
+            // What gathers meanwhile is bounded by the queue, and the wait by whoever waits for the end.
+            Err(error) if error.retryable() => tokio::time::sleep(WRITE_EVERY).await,
+            Err(error) => {
+                tracing::debug!(%error, run.id = lease.run.0, "the transcript is not written any further");
+                return false;
+            }
+        }
     }
 }

@@ -193,6 +193,7 @@ impl Scene {
             other => other,
         };
         let proof = prove(&tested, base).map_err(failed)?;
+        self.left_alone(mirror, spec, base, &candidate.id, &dir, recorder).await.map_err(failed)?;
         lost_tests(base, &tested.tests).map_err(failed)?;
         let remembered = remembered(proof.evidence().clone(), &tested.tests);
         self.workshop.effect("evidence", store.remember_tested(self.project.id, &recipe, &remembered)).await?;

@@ -122,6 +122,8 @@ async fn examine(
     findings.lines.extend(lines(&tested));
     findings.report = tested.evidence.as_ref().map(|evidence| evidence.report);
     let proof = prove(&tested, base)?;
+    let alone = scene.left_alone(mirror, spec, base, head, &dir, recorder).await;
+    alone.inspect_err(|_| findings.add("files left alone", false, "the checks altered them"))?;
     lost_tests(base, &tested.tests).inspect_err(|_| findings.add("tests of the base", false, "some are gone"))?;
     if spec.tests.must_fail_on_base {
         recorder.say("checking that the new tests fail without the change");

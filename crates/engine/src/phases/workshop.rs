@@ -3,7 +3,7 @@
 //! Invariants: a run works in a folder of its own, which is removed when the run ends; folders that a killed process left are removed by the
 //! next one that starts; a mirror is opened once per process and project.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -223,10 +223,7 @@ fn open_up(path: &Path) {
 fn claim_folder(work: &Path) -> std::io::Result<(PathBuf, std::fs::File)> {
     for attempt in 0..STALE_FOLDERS_MAX {
         let own = work.join(format!("{}-{attempt}", std::process::id()));
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(lock_of(&own))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || own.exists() {
-            continue;
-        }
+        let Some(file) = lock(&lock_of(&own))?.filter(|_| !own.exists()) else { continue };
         std::fs::create_dir(&own)?;
         return Ok((own, file));
     }
@@ -237,18 +234,33 @@ fn lock_of(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
 
-/// Removes the folders of processes that are gone: those whose lock is free.
+/// Locks a file, which is made if it is not there. None when somebody else holds it, or has removed it meanwhile.
+fn lock(path: &Path) -> std::io::Result<Option<std::fs::File>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(None);
+    }
+    // A lock on a file that no longer has its name keeps nobody out.
+    let held = file.metadata()?;
+    let named = std::fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()));
+    Ok(named.then_some(file))
+}
+
+/// Removes the folders of processes that are gone, those whose lock is free, and then their locks.
 fn remove_stale(work: &Path) {
     let Ok(entries) = std::fs::read_dir(work) else { return };
-    for entry in entries.flatten().take(STALE_FOLDERS_MAX) {
-        let path = entry.path();
-        if path.extension().is_some() || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
+    let names: BTreeSet<PathBuf> =
+        entries.flatten().take(STALE_FOLDERS_MAX).map(|entry| entry.path().with_extension("")).collect();
+    for folder in names {
+        let path = lock_of(&folder);
+        let Ok(Some(_held)) = lock(&path) else { continue };
+        if folder.exists() {
+            tracing::info!(folder = %folder.display(), "removing the work folder of a process that is gone");
+            remove(&folder);
         }
-        let lock = std::fs::OpenOptions::new().create(true).append(true).open(lock_of(&path));
-        if lock.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()) {
-            tracing::info!(folder = %path.display(), "removing the work folder of a process that is gone");
-            remove(&path);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, lock = %path.display(), "the lock of a work folder could not be removed");
         }
     }
 }
