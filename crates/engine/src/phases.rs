@@ -22,7 +22,7 @@ mod trouble;
 mod untouched;
 mod workshop;
 
-pub use base::{Base, BaseTrouble, fit};
+pub use base::{Base, fit};
 pub use branch::{branch_of, item_trailer};
 pub use build::Build;
 pub use merge::Merge;

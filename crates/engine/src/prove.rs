@@ -115,6 +115,11 @@ async fn attempt<F: FnMut(&Line)>(
         return Ok(());
     };
     trial.tell("repository", Outcome::Ok, format!("{}, {} at {tip}", project.repo, project.base_branch), None);
+    if std::path::Path::new(&project.repo).join(".git").exists() {
+        let found = "it has a work tree: git refuses a push to the branch that is checked out in it, so nothing could land";
+        let fix = "name a bare repository (`git clone --bare`), or set receive.denyCurrentBranch to updateInstead in this one";
+        trial.tell("repository", Outcome::Warn, found, Some(fix));
+    }
     let rules = match workshop.rules_at(&mirror, &tip).await? {
         Ok(rules) => rules,
         Err(problem) => {

@@ -55,20 +55,11 @@ pub struct Base {
     pub tests: Tests,
 }
 
-/// Why a base can't be worked on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BaseTrouble {
-    /// Its rules can't be read, or there are none and nothing was detected.
-    Rules(String),
-    /// Its own tests do not pass.
-    Red(String),
-}
-
-/// The rules of a project at a commit.
-pub(crate) async fn rules_at(mirror: &Mirror, commit: &CommitId) -> Result<Result<ProjectRules, BaseTrouble>, Trouble> {
+/// The rules of a project at a commit, or what is wrong with them.
+async fn rules_at(mirror: &Mirror, commit: &CommitId) -> Result<Result<ProjectRules, String>, Trouble> {
     if let Some(bytes) = mirror.read(commit, project::FILE, RULES_MAX_BYTES).await? {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        return Ok(project::parse(&text).map_err(|error| BaseTrouble::Rules(error.to_string())));
+        return Ok(project::parse(&text).map_err(|error| error.to_string()));
     }
     let paths: BTreeSet<String> = mirror.list(commit).await?.into_iter().map(|entry| entry.path).collect();
     let mut texts = std::collections::BTreeMap::new();
@@ -78,14 +69,13 @@ pub(crate) async fn rules_at(mirror: &Mirror, commit: &CommitId) -> Result<Resul
         }
     }
     let detected = project::detect(&paths, &|path| texts.get(path).cloned());
-    Ok(detected.map_err(|error| BaseTrouble::Rules(error.to_string())))
+    Ok(detected.map_err(|error| error.to_string()))
 }
 
 impl Scene {
     /// The rules at a commit; what is wrong with them is for a person.
     pub(crate) async fn rules(&self, mirror: &Mirror, commit: &CommitId) -> Result<ProjectRules, Trouble> {
-        rules_at(mirror, commit).await?.map_err(|trouble| {
-            let (BaseTrouble::Rules(text) | BaseTrouble::Red(text)) = trouble;
+        rules_at(mirror, commit).await?.map_err(|text| {
             Trouble::person(format_args!(
                 "The project's rules on {} can't be used: {text}\nCorrect them on that branch, then answer; `damascus project prove {}` \
                  shows what Damascus would run.",
@@ -119,7 +109,7 @@ impl Scene {
 
     fn red_base(&self, commit: &CommitId, why: &str) -> Trouble {
         Trouble::person(format_args!(
-            "The base branch {} is not green before any work on this story, so nothing could be judged on it (commit {}).\n{}\n\
+            "The base branch {} is not green by itself, without the work on this story, so nothing can be judged on it (commit {}).\n{}\n\
              Mend the branch or the rules in .damascus.toml, then answer.",
             self.project.base_branch,
             commit.as_str().get(..12).unwrap_or_default(),
@@ -167,10 +157,7 @@ impl Workshop {
     /// # Errors
     /// [`Trouble`] when the repository can't be read.
     pub async fn rules_at(&self, mirror: &Mirror, commit: &CommitId) -> Result<Result<ProjectRules, String>, Trouble> {
-        let rules = rules_at(mirror, commit).await?;
-        Ok(rules.map_err(|trouble| match trouble {
-            BaseTrouble::Rules(text) | BaseTrouble::Red(text) => text,
-        }))
+        rules_at(mirror, commit).await
     }
 
     /// Runs all checks on a commit, outside any item.

@@ -71,7 +71,11 @@ async fn build(
     let prompt = scene.build_prompt(&mirror, &base, &spec, &start).await?;
     scene.keep_text("prompt", &prompt, false).await;
 
-    let inputs = format!("{}-{}", scene.work.builds_reported, &Digest::of(prompt.as_bytes()).as_str()[..16]);
+    // The tip is part of the name: what was made on another one stays kept under its own.
+    // How many attempts a person has granted meanwhile changes nothing about what was made.
+    let asked = prompt.replace(&scene.facts().budget, "");
+    let digest = Digest::of(format!("{tip}\n{asked}").as_bytes());
+    let inputs = format!("{}-{}", scene.work.builds_reported, &digest.as_str()[..16]);
     let kept = kept_build(scene.work.item, &inputs);
     let head = match mirror.kept(&kept).await? {
         Some(head) if mirror.parents_of(&head).await? == [tip.clone()] => {

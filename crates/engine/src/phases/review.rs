@@ -154,6 +154,9 @@ pub(crate) fn prove(tested: &Tested, base: &Base) -> Result<ReviewProof, Trouble
     let Some(evidence) = tested.evidence.clone() else {
         return Err(Trouble::Fail(Failure::TestsFailed, "The test command was not reached.".to_owned()));
     };
+    if evidence.base != base.commit {
+        return Err(Trouble::surroundings(format_args!("{} was tested against {}, not {}", evidence.head, evidence.base, base.commit)));
+    }
     ReviewProof::new(evidence, base.report)
         .map_err(|unproven| Trouble::Fail(Failure::TestsFailed, format!("The evidence proves too little: {unproven}.")))
 }

@@ -24,6 +24,8 @@ const MAP_MAX: usize = 1_500;
 const FILES_MAX: usize = 12;
 /// How large a file that is shown may be, in bytes.
 const FILE_MAX_BYTES: u64 = 24 << 10;
+/// How the question about missing criteria is known again.
+const NO_CRITERIA: &str = "has no acceptance criteria";
 /// The most tokens of an answer.
 const ANSWER_MAX_TOKENS: u32 = 16_000;
 
@@ -146,7 +148,6 @@ impl Scene {
                 Err(error) if error.retryable() => Err(error.into()),
                 Err(error) => Err(self.unreachable(&super::trouble::chain(&error))),
             },
-            Err(Trouble::Fail(_, text)) => Err(self.unreachable(&text)),
             Err(other) => Err(other),
         }
     }
@@ -160,13 +161,15 @@ impl Scene {
 
     /// A story without criteria can't be judged; a person says what they are.
     fn has_criteria(&self) -> Result<(), Trouble> {
-        if !self.work.acceptance.is_empty() || !self.work.answers.is_empty() {
+        // An answer to another question, such as where the repository is, says nothing of them.
+        let answered = self.work.answers.iter().any(|one| one.question.contains(NO_CRITERIA));
+        if !self.work.acceptance.is_empty() || answered {
             return Ok(());
         }
         let title = display::one_line(&self.work.title, 200);
         Err(Trouble::Ask(vec![Question {
             text: format!(
-                "The story \"{title}\" has no acceptance criteria, so nobody could tell when it is done. Answer with them, one a line."
+                "The story \"{title}\" {NO_CRITERIA}, so nobody could tell when it is done. Answer with them, one a line."
             ),
             options: Vec::new(),
             default: None,

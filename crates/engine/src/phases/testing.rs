@@ -154,15 +154,23 @@ impl Workshop {
     ) -> Result<(), Trouble> {
         let rule = &subject.rules.test;
         if let Some(pattern) = &rule.report_file {
-            report_file::remove(subject.dir, pattern)?;
+            // What is in the way of its folder is in the way of reading it, too, and told then.
+            report_file::remove(subject.dir, pattern).or_else(|error| report_file::blame_the_tree(error).map(drop))?;
         }
         let (check, log) =
             self.step("test", &rule.step, PathBuf::from(WORK), subject, live, cancelled).await?;
-        let files = match &rule.report_file {
-            Some(pattern) => report_file::read(subject.dir, pattern)?,
-            None => Vec::new(),
+        let mut files = Vec::new();
+        let mut misplaced = None;
+        if let Some(pattern) = &rule.report_file {
+            match report_file::read(subject.dir, pattern) {
+                Ok(found) => files = found,
+                Err(error) => misplaced = Some(report_file::blame_the_tree(error)?),
+            }
+        }
+        let (report, tests, suspicion) = match misplaced {
+            Some(why) => (TestReport::Unreadable, Tests::default(), Some(Verdict::Suspicious(why))),
+            None => read_reports(rule.format, &check, &log, &files),
         };
-        let (report, tests, suspicion) = read_reports(rule.format, &check, &log, &files);
         tested.evidence = Some(TestEvidence {
             command: check.command.clone(),
             exit_code: check.exit_code,
@@ -231,6 +239,10 @@ impl Workshop {
         if ended.stopped == Some(Stopped::Cancelled) {
             return Err(Trouble::surroundings("the run was told to stop"));
         }
+        if ended.stopped == Some(Stopped::DiskFull) {
+            let full = format_args!("the disk became full during \"{name}\". Free some space; it is tried again");
+            return Err(Trouble::surroundings(full));
+        }
         Ok((check(name, step, &ended, &log), log))
     }
 }
@@ -250,7 +262,8 @@ fn check(name: &'static str, step: &Step, ended: &Ended, log: &Log) -> Check {
         Stopped::WallClock => format!("it did not end within {} s", step.timeout.as_secs()),
         Stopped::Output => format!("it printed more than {} MiB", OUTPUT_MAX_BYTES >> 20),
         Stopped::Silence => "it was silent for too long".to_owned(),
-        Stopped::Disk => "the tree grew beyond its limit, or the disk was about to be full".to_owned(),
+        Stopped::Disk => "the tree grew beyond its limit".to_owned(),
+        Stopped::DiskFull => "the disk became full".to_owned(),
         Stopped::Memory => "its processes took more memory than allowed".to_owned(),
         Stopped::Cancelled => "it was told to stop".to_owned(),
     });

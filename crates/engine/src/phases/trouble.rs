@@ -124,6 +124,9 @@ impl From<ForgeError> for Trouble {
 
 impl From<std::io::Error> for Trouble {
     fn from(error: std::io::Error) -> Self {
+        if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+            return Self::surroundings(format_args!("the disk of the work folder is full ({error}). Free some space; it is tried again"));
+        }
         Self::surroundings(format_args!("the work folder: {error}"))
     }
 }

@@ -22,6 +22,8 @@ use crate::ports::agent::Agent;
 use crate::ports::forge::{CloneFrom, Forge, Repository};
 use crate::ports::model::Model;
 
+/// What must be free on the disk of the home folder before a run makes files there, in bytes: more than what the sandbox leaves free.
+const ROOM_MIN_BYTES: u64 = 160 << 20;
 /// The most folders of dead processes that one start removes.
 const STALE_FOLDERS_MAX: usize = 1_000;
 
@@ -95,8 +97,17 @@ impl Workshop {
         }
         let forge = self.forge(project.forge)?;
         let CloneFrom::Path(path) = forge.clone_source(&project.repository());
+        self.room()?;
         let dir = self.parts.home.join("repos").join(format!("{}.git", project.id.0));
-        let mirror = Mirror::open(self.parts.git.clone(), dir, Remote::Local(path)).await?;
+        let opening = Mirror::open(self.parts.git.clone(), dir, Remote::Local(path)).await;
+        let mirror = opening.map_err(|error| match error.retryable() {
+            true => Trouble::from(error),
+            false => Trouble::person(format_args!(
+                "The repository {} can't be used: {}\nPut it right, then answer.",
+                project.repo,
+                super::trouble::chain(&error)
+            )),
+        })?;
         mirrors.insert(project.id, mirror.clone());
         Ok(mirror)
     }
@@ -114,7 +125,7 @@ impl Workshop {
         self.parts
             .forges
             .get(&kind)
-            .ok_or_else(|| Trouble::surroundings(format_args!("this version of Damascus can't talk to {kind} yet")))
+            .ok_or_else(|| Trouble::person(format_args!("This version of Damascus can't talk to {kind} yet.")))
     }
 
     /// The agent of this name.
@@ -130,8 +141,24 @@ impl Workshop {
         })
     }
 
+    /// Fails while the disk is too full to begin anything on it: what then fails half-way could not be told from a failure of the work.
+    fn room(&self) -> Result<(), Trouble> {
+        let disk = rustix::fs::statvfs(&self.parts.home).map_err(std::io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free >= ROOM_MIN_BYTES {
+            return Ok(());
+        }
+        Err(Trouble::surroundings(format_args!(
+            "the disk is full: {} MiB are free at {}, and {} MiB are needed. Free some space; it is tried again",
+            free >> 20,
+            self.parts.home.display(),
+            ROOM_MIN_BYTES >> 20
+        )))
+    }
+
     /// A new, empty folder for one run.
-    pub(crate) fn folder(&self) -> std::io::Result<WorkFolder> {
+    pub(crate) fn folder(&self) -> Result<WorkFolder, Trouble> {
+        self.room()?;
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
         let path = self.own.join(number.to_string());
         std::fs::create_dir(&path)?;

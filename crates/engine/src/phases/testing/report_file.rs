@@ -48,6 +48,20 @@ pub(super) fn read(tree: &Path, pattern: &str) -> std::io::Result<Vec<Vec<u8>>> 
     Ok(files)
 }
 
+/// Why a report can't be read, where what lies in the tree is to blame and not the machine; any other error is given back.
+pub(super) fn blame_the_tree(error: std::io::Error) -> std::io::Result<String> {
+    use rustix::io::Errno;
+    let of_the_tree =
+        [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR, Errno::ACCESS, Errno::PERM, Errno::NOTEMPTY, Errno::XDEV];
+    match Errno::from_io_error(&error) {
+        Some(errno) if of_the_tree.contains(&errno) => Ok(format!(
+            "Something else is in the place of the test report or of its folder ({error}). Let only the test runner write there, and no \
+             symlink lead there."
+        )),
+        _ => Err(error),
+    }
+}
+
 /// The paths that a pattern means: itself, or the names in its folder when its last part has a `*`.
 fn matching(tree: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
     if !pattern.contains('*') {
@@ -106,6 +120,9 @@ mod tests {
         assert!(read(tree.path(), "out/c.xml").is_err(), "a symlink to a file outside");
         assert!(read(tree.path(), "away/secret.xml").is_err(), "a folder that is a symlink");
         assert!(remove(tree.path(), "away/secret.xml").is_err());
+        let linked = read(tree.path(), "out/c.xml").unwrap_err();
+        assert!(blame_the_tree(linked).unwrap().contains("test report"), "the tree is to blame");
+        assert!(blame_the_tree(std::io::Error::from(rustix::io::Errno::NOSPC)).is_err(), "the machine is to blame");
         assert!(outside.path().join("secret.xml").exists());
 
         remove(tree.path(), "out/*.xml").unwrap();

@@ -1,5 +1,7 @@
-//! The demo, as a new user runs it: the whole loop by the program itself.
+//! The whole loop by the program itself: the demo as a new user runs it, and a project of one's own as it is configured.
 #![expect(clippy::expect_used, reason = "a test's set-up fails by panicking")]
+
+mod wired;
 
 use std::path::Path;
 use std::process::Command;
