@@ -98,7 +98,8 @@ fn agree(schema: &Value, answer: &Value, place: &str) {
             let mut known: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
             known.sort();
             assert_eq!(known, fields.keys().collect::<Vec<_>>(), "{place}");
-            let mut required: Vec<&str> = schema["required"].as_array().expect("required").iter().filter_map(Value::as_str).collect();
+            let mut required: Vec<&str> =
+                schema["required"].as_array().expect("required").iter().filter_map(Value::as_str).collect();
             required.sort_unstable();
             assert_eq!(required, known, "{place}: strict output wants all fields");
             assert_eq!(schema["additionalProperties"], json!(false), "{place}");
@@ -134,7 +135,10 @@ fn the_hash_depends_on_what_is_said_and_not_on_the_order_of_keys() {
     let reordered: Spec = serde_json::from_str(&spec.canonical_json()).expect("JSON");
     assert_eq!(spec.sha256(), reordered.sha256());
     assert_ne!(spec.sha256(), read(&with("/risk", json!("Other."))).sha256());
-    assert_eq!(damascus_core::Digest::of(b"").as_str(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(
+        damascus_core::Digest::of(b"").as_str(),
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    );
 }
 
 #[test]

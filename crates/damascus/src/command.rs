@@ -87,7 +87,10 @@ impl Command {
     /// Whether it runs until it is stopped: it gets a runtime with threads, and handles signals itself.
     #[must_use]
     pub const fn is_service(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Worker(_) | Self::Scheduler(_) | Self::Cycle(_) | Self::Demo(_) | Self::Bench(_))
+        matches!(
+            self,
+            Self::Up(_) | Self::Worker(_) | Self::Scheduler(_) | Self::Cycle(_) | Self::Demo(_) | Self::Bench(_)
+        )
     }
 
     /// Whether it logs what it does; others show it themselves.

@@ -81,7 +81,12 @@ pub async fn open_with(
 /// When there is none, or it is too old.
 pub async fn git() -> Result<Git> {
     Git::find().await.map_err(|error| {
-        Problem::failed("no_git", error.to_string(), "install git 2.38 or newer (Debian, Ubuntu: `apt-get install git`)").into()
+        Problem::failed(
+            "no_git",
+            error.to_string(),
+            "install git 2.38 or newer (Debian, Ubuntu: `apt-get install git`)",
+        )
+        .into()
     })
 }
 
@@ -99,7 +104,10 @@ pub async fn sandbox(config: &Config) -> Result<Sandbox> {
         Problem::failed(
             "no_sandbox",
             format!("untrusted code can't be kept apart on this machine, so nothing is run: {}", missing.reason),
-            format!("{}. In a machine made for nothing else, DAMASCUS_SANDBOX=none runs it without protection", missing.fix),
+            format!(
+                "{}. In a machine made for nothing else, DAMASCUS_SANDBOX=none runs it without protection",
+                missing.fix
+            ),
         )
         .into()
     })

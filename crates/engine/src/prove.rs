@@ -65,12 +65,8 @@ struct Trial<F> {
 
 impl<F: FnMut(&Line)> Trial<F> {
     fn tell(&mut self, name: &'static str, outcome: Outcome, found: impl Into<String>, fix: Option<&str>) {
-        let line = Line {
-            name,
-            outcome,
-            found: display::many_lines(&found.into(), 8_000),
-            fix: fix.map(str::to_owned),
-        };
+        let line =
+            Line { name, outcome, found: display::many_lines(&found.into(), 8_000), fix: fix.map(str::to_owned) };
         (self.told)(&line);
         self.proven.lines.push(line);
     }
@@ -103,20 +99,26 @@ async fn attempt<F: FnMut(&Line)>(
     let mirror = match workshop.mirror_of(project).await {
         Ok(mirror) => mirror,
         Err(trouble) => {
-            trial.fail("repository", trouble.text(), "put the repository right, or add the project again with another --repo");
+            trial.fail(
+                "repository",
+                trouble.text(),
+                "put the repository right, or add the project again with another --repo",
+            );
             return Ok(());
         }
     };
     let Some(tip) = mirror.tip(&project.base_branch).await? else {
         let branches = mirror.remote_branches().await?;
-        let there = if branches.is_empty() { "it is empty".to_owned() } else { format!("it has {}", branches.join(", ")) };
+        let there =
+            if branches.is_empty() { "it is empty".to_owned() } else { format!("it has {}", branches.join(", ")) };
         let found = format!("{} has no branch {}; {there}", project.repo, project.base_branch);
         trial.fail("repository", found, "push that branch, or add the project again with another --base");
         return Ok(());
     };
     trial.tell("repository", Outcome::Ok, format!("{}, {} at {tip}", project.repo, project.base_branch), None);
     if std::path::Path::new(&project.repo).join(".git").exists() {
-        let found = "it has a work tree: git refuses a push to the branch that is checked out in it, so nothing could land";
+        let found =
+            "it has a work tree: git refuses a push to the branch that is checked out in it, so nothing could land";
         let fix = "name a bare repository (`git clone --bare`), or set receive.denyCurrentBranch to updateInstead in this one";
         trial.tell("repository", Outcome::Warn, found, Some(fix));
     }
@@ -146,7 +148,8 @@ async fn run_checks<F: FnMut(&Line)>(
 ) -> Result<(), Trouble> {
     let tested = workshop.test_commit(mirror, tip, tip, rules, None, cancelled).await?;
     for check in &tested.checks {
-        let ended = format!("{} ended with {} in {:.1} s", check.command.join(" "), check.exit_code, check.wall.as_secs_f64());
+        let ended =
+            format!("{} ended with {} in {:.1} s", check.command.join(" "), check.exit_code, check.wall.as_secs_f64());
         if check.passed() {
             trial.tell(check.name, Outcome::Ok, ended, None);
         } else {
@@ -169,13 +172,21 @@ async fn run_checks<F: FnMut(&Line)>(
             "an exit code alone, as the rules declare: every proof will rest on less",
             Some("name a report in [test], if the runner can write one"),
         ),
-        Err(why) => trial.fail("base", format!("the base branch is not green: {why}"), "make it green before any story is worked on"),
+        Err(why) => trial.fail(
+            "base",
+            format!("the base branch is not green: {why}"),
+            "make it green before any story is worked on",
+        ),
     }
     Ok(())
 }
 
 /// Pushes a scratch branch and removes it.
-async fn push<F: FnMut(&Line)>(mirror: &Mirror, tip: &damascus_core::CommitId, trial: &mut Trial<F>) -> Result<(), Trouble> {
+async fn push<F: FnMut(&Line)>(
+    mirror: &Mirror,
+    tip: &damascus_core::CommitId,
+    trial: &mut Trial<F>,
+) -> Result<(), Trouble> {
     const BRANCH: &str = "damascus/prove";
     let expect = match mirror.remote_tip(BRANCH).await? {
         Some(left) => Expect::At(left),
@@ -195,7 +206,9 @@ async fn push<F: FnMut(&Line)>(mirror: &Mirror, tip: &damascus_core::CommitId, t
     }
     match mirror.delete_branch(BRANCH, tip).await? {
         Pushed::Done => trial.tell("push", Outcome::Ok, format!("{BRANCH} was pushed and removed again"), None),
-        Pushed::Moved { .. } => trial.tell("push", Outcome::Warn, format!("{BRANCH} moved before it could be removed"), None),
+        Pushed::Moved { .. } => {
+            trial.tell("push", Outcome::Warn, format!("{BRANCH} moved before it could be removed"), None)
+        }
         Pushed::Rejected(why) => {
             trial.tell("push", Outcome::Warn, format!("{BRANCH} was pushed, but can't be removed: {why}"), Some(fix));
         }

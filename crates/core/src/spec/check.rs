@@ -93,7 +93,10 @@ impl Faults {
                 self.text(&format!("{place}.{field}"), text);
             }
             if !seen.insert(one.id.trim()) {
-                self.add(&format!("{place}.id"), format!("\"{}\" is there twice", crate::display::one_line(&one.id, 40)));
+                self.add(
+                    &format!("{place}.id"),
+                    format!("\"{}\" is there twice", crate::display::one_line(&one.id, 40)),
+                );
             }
             self.listed(&format!("{place}.tests"), &one.tests, usize::from(spec.kind != ChangeKind::Docs));
         }

@@ -15,14 +15,16 @@ fn list(of: Value) -> Value {
 
 fn object(fields: &[(&str, Value)]) -> Value {
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let properties: Map<String, Value> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     json!({ "type": "object", "properties": properties, "required": names, "additionalProperties": false })
 }
 
 /// The schema of a model's answer: a spec without `sources`, which Damascus fills in.
 #[must_use]
 pub fn answer_schema() -> Value {
-    let kinds: Vec<&str> = <super::ChangeKind as crate::Named>::ALL.iter().map(|&kind| crate::Named::name(kind)).collect();
+    let kinds: Vec<&str> =
+        <super::ChangeKind as crate::Named>::ALL.iter().map(|&kind| crate::Named::name(kind)).collect();
     object(&[
         ("goal", text()),
         ("kind", json!({ "type": "string", "enum": kinds })),
@@ -48,10 +50,7 @@ pub fn answer_schema() -> Value {
                 ("must_fail_on_base", json!({ "type": "boolean" })),
             ]),
         ),
-        (
-            "tasks",
-            list(object(&[("id", text()), ("path", text()), ("action", text()), ("acceptance", list(text()))])),
-        ),
+        ("tasks", list(object(&[("id", text()), ("path", text()), ("action", text()), ("acceptance", list(text()))]))),
         ("contracts", object(&[("consumes", list(text())), ("publishes", list(text()))])),
         (
             "ambiguities",

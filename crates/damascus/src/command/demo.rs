@@ -55,7 +55,9 @@ impl Demo {
     pub async fn run(&self, context: &Context) -> Result<Exit> {
         let began = Instant::now();
         let out = &context.out;
-        out.tell("This demo is real but for two things: the answers of the model and of the coding agent are recorded.")?;
+        out.tell(
+            "This demo is real but for two things: the answers of the model and of the coding agent are recorded.",
+        )?;
         let stage = Stage::set_up(context, self.keep.as_deref(), began).await?;
         let shutdown = service::shutdown_on_signal();
         let ended = self.advance(context, &stage, &shutdown, began).await;
@@ -92,8 +94,11 @@ impl Demo {
             stop.cancel();
             watched
         };
-        let (worked, watched, answered) =
-            tokio::join!(Box::pin(working), watching, person::answer_questions(context, store, stage.project, &stop, began));
+        let (worked, watched, answered) = tokio::join!(
+            Box::pin(working),
+            watching,
+            person::answer_questions(context, store, stage.project, &stop, began)
+        );
         worked?;
         answered?;
         match watched {

@@ -66,7 +66,9 @@ impl Verify {
                     context.out.note(format_args!("{}: {} looked at, {}", project.name, progress.done, progress.key));
                 }
             };
-            audits.push(audit(&tools, project, self.retest, &stop, told).await.map_err(|trouble| failed(project, trouble))?);
+            audits.push(
+                audit(&tools, project, self.retest, &stop, told).await.map_err(|trouble| failed(project, trouble))?,
+            );
         }
         if context.out.is_json() {
             let shown: Vec<Shown<'_>> = audits.iter().map(|audit| Shown { holds: audit.holds(), audit }).collect();
@@ -77,7 +79,11 @@ impl Verify {
             }
             audits.iter().try_for_each(|audit| tell(context, audit))?;
             for other in projects.iter().filter(|one| self.project.is_none() && one.forge != ForgeKind::Local) {
-                context.out.note(format_args!("{}: not looked at, {} is not supported yet", other.name, other.forge.name()));
+                context.out.note(format_args!(
+                    "{}: not looked at, {} is not supported yet",
+                    other.name,
+                    other.forge.name()
+                ));
             }
         }
         Ok(if audits.iter().all(Audit::holds) { Exit::Done } else { Exit::Failed })
@@ -95,7 +101,8 @@ pub(super) fn tell(context: &Context, audit: &Audit) -> Result<()> {
     let mark = if audit.holds() { style.paint(Tone::Good, "holds") } else { style.paint(Tone::Bad, "FAULTY") };
     let landings = of(i64::try_from(audit.landings).unwrap_or(i64::MAX), "landing", "landings");
     let tip = audit.tip.as_ref().map_or("gone", |tip| tip.as_str().get(..12).unwrap_or_default());
-    let mut line = format!("{mark}  {}: {landings}, {} as proven, {} at {tip}", audit.project, audit.proven, audit.base_branch);
+    let mut line =
+        format!("{mark}  {}: {landings}, {} as proven, {} at {tip}", audit.project, audit.proven, audit.base_branch);
     if audit.retested > 0 {
         line.push_str(&format!(", {} tested again", audit.retested));
     }

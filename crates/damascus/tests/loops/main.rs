@@ -72,7 +72,8 @@ fn the_demo_comes_to_its_end_and_what_landed_can_be_looked_at() {
 
     // Somebody moves the branch back: what landed is not there any more, and the audit says so.
     let repository = format!("{kept}/bookshelf.git");
-    let moved = Command::new("git").args(["--git-dir", &repository, "update-ref", "refs/heads/main", "main~1"]).status();
+    let moved =
+        Command::new("git").args(["--git-dir", &repository, "update-ref", "refs/heads/main", "main~1"]).status();
     assert!(moved.expect("git runs").success());
     let (code, audit, _) = output(&mut damascus(temporary.path(), &["--home", &home, "verify", "--json"]));
     let audit: serde_json::Value = serde_json::from_str(&audit).expect("JSON");

@@ -28,7 +28,10 @@ async fn a_story_lands_by_a_gateway_and_a_program_as_configured() {
         (".damascus.toml", loop_scene::RULES),
         ("run-tests.sh", loop_scene::RUNNER),
         ("tests/base.sh", "true\n"),
-        ("story.md", "# Two\n\nThere are two.\n\n## Acceptance Criteria\n\n1. Given one, when two is added, then there are two.\n"),
+        (
+            "story.md",
+            "# Two\n\nThere are two.\n\n## Acceptance Criteria\n\n1. Given one, when two is added, then there are two.\n",
+        ),
     ] {
         let file = source.join(path);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
@@ -41,7 +44,10 @@ async fn a_story_lands_by_a_gateway_and_a_program_as_configured() {
         let mut command = damascus(folder.path(), arguments);
         command.env("DATABASE_URL", db.url()).env("DAMASCUS_GATEWAY_URL", &url).env("DAMASCUS_GATEWAY_KEY", KEY);
         command.env("DAMASCUS_GATEWAY_MODEL", "writer").env("DAMASCUS_AGENT", "command");
-        command.env("DAMASCUS_AGENT_COMMAND", "sh -c 'cat {prompt_file} | head -1; echo two > two.txt; echo test -e two.txt > tests/two.sh'");
+        command.env(
+            "DAMASCUS_AGENT_COMMAND",
+            "sh -c 'cat {prompt_file} | head -1; echo two > two.txt; echo test -e two.txt > tests/two.sh'",
+        );
         command
     };
     let blocking = tokio::task::block_in_place(|| {

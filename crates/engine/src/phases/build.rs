@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use damascus_core::{CommitId, CostEntry, Digest, Failure, Outcome, Proof, RunReport, Spec, Verdict, display};
 use damascus_git::{Expect, Merged, Mirror, Pushed, Snapshot, SnapshotLimits};
 
+use super::Trouble;
 use super::base::Base;
 use super::branch::{item_trailer, kept_build, kept_foreign};
 use super::evidence_text::{commit_message, pull_text};
@@ -19,7 +20,6 @@ use super::prompt::{Kind, spec_text};
 use super::record::ARTIFACT_MAX_BYTES;
 use super::scene::Scene;
 use super::workshop::Workshop;
-use super::Trouble;
 use crate::ports::agent::{AgentEnd, AgentLimits, AgentTask};
 use crate::{PhaseHandler, RunContext};
 
@@ -89,7 +89,8 @@ async fn build(
             }
             let version = scene.work.spec.as_ref().map_or(0, |spec| spec.version);
             let message = commit_message(&scene.work.title, &spec, version, &item_trailer(scene.work.item));
-            let head = mirror.commit(&tree, std::slice::from_ref(&tip), &message, workshop.parts.clock.unix_seconds()).await?;
+            let head =
+                mirror.commit(&tree, std::slice::from_ref(&tip), &message, workshop.parts.clock.unix_seconds()).await?;
             workshop.effect("keep", mirror.keep(&kept, &head)).await?;
             head
         }
@@ -126,7 +127,8 @@ impl Scene {
         Ok(match mirror.merge(tip, &earlier.head).await? {
             Merged::Tree(tree) => {
                 let at = mirror.time_of(tip).await?;
-                let commit = mirror.commit(&tree, std::slice::from_ref(tip), "What an earlier attempt made", at).await?;
+                let commit =
+                    mirror.commit(&tree, std::slice::from_ref(tip), "What an earlier attempt made", at).await?;
                 Start { commit, told: "You start from what the earlier attempt made; go on from there.".to_owned() }
             }
             Merged::Conflict(paths) => {
@@ -183,7 +185,10 @@ impl Scene {
             model: base.rules.agent_model.clone(),
             network: false,
             limits: AgentLimits {
-                wall: base.rules.agent_minutes.map_or(AGENT_WALL, |minutes| Duration::from_secs(u64::from(minutes) * 60)),
+                wall: base
+                    .rules
+                    .agent_minutes
+                    .map_or(AGENT_WALL, |minutes| Duration::from_secs(u64::from(minutes) * 60)),
                 silence: AGENT_SILENCE,
                 turns: base.rules.agent_turns.unwrap_or(AGENT_TURNS),
                 money: None,
@@ -246,7 +251,10 @@ impl Scene {
                 None => Expect::Absent,
                 Some(found) => {
                     if mirror.tip(&self.branch).await?.as_ref() != Some(found) {
-                        return Err(Trouble::surroundings(format_args!("{} moved while the agent worked", self.branch)));
+                        return Err(Trouble::surroundings(format_args!(
+                            "{} moved while the agent worked",
+                            self.branch
+                        )));
                     }
                     // It may be somebody else's: nothing is lost, whoever pushed it.
                     mirror.keep(&kept_foreign(self.work.item, found.as_str()), found).await?;
@@ -263,7 +271,10 @@ impl Scene {
                     )));
                 }
                 Pushed::Rejected(why) => {
-                    return Err(Trouble::surroundings(format_args!("the forge rejects a push to {}: {why}", self.branch)));
+                    return Err(Trouble::surroundings(format_args!(
+                        "the forge rejects a push to {}: {why}",
+                        self.branch
+                    )));
                 }
             }
         }

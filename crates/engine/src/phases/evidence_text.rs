@@ -74,7 +74,13 @@ pub(crate) fn lines(tested: &Tested) -> Vec<Line> {
 }
 
 /// The evidence comment.
-pub(crate) fn comment(head: &CommitId, base: &CommitId, lines: &[Line], report: Option<TestReport>, verdict: &str) -> String {
+pub(crate) fn comment(
+    head: &CommitId,
+    base: &CommitId,
+    lines: &[Line],
+    report: Option<TestReport>,
+    verdict: &str,
+) -> String {
     let mut text = format!("**{verdict}**\n\nCommit {head}, on base {base}.\n\n| check | | |\n|---|---|---|\n");
     for line in lines {
         let mark = if line.passed { "passed" } else { "failed" };

@@ -37,7 +37,10 @@ pub(crate) async fn judge(
         Ok(Err(_)) => Err(Trouble::surroundings("the diff policy broke off")),
         Err(_) => Err(Trouble::Fail(
             Failure::PolicyViolation,
-            format!("The change could not be judged within {} s: make its files smaller or plainer.", JUDGE_WAIT.as_secs()),
+            format!(
+                "The change could not be judged within {} s: make its files smaller or plainer.",
+                JUDGE_WAIT.as_secs()
+            ),
         )),
     }
 }

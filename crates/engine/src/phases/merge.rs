@@ -11,6 +11,7 @@ use damascus_core::{CommitId, Failure, LandingProof, Outcome, Proof, ReviewProof
 use damascus_git::{Commit, Expect, Merged, Mirror, Pushed};
 use damascus_store::work::{BuildRecord, ReviewRecord};
 
+use super::Trouble;
 use super::base::Base;
 use super::branch::{kept_candidate, names_item};
 use super::log::Recorder;
@@ -18,7 +19,6 @@ use super::review::{conflict, lost_tests, prove};
 use super::scene::Scene;
 use super::testing::{Subject, recipe, remembered};
 use super::workshop::Workshop;
-use super::Trouble;
 use crate::ports::forge::{MergeRequest, PullState};
 use crate::{PhaseHandler, RunContext};
 
@@ -82,7 +82,9 @@ async fn merge(workshop: &Arc<Workshop>, run: RunContext, recorder: &Recorder) -
 
 impl Scene {
     fn records(&self) -> Result<(BuildRecord, ReviewRecord), Trouble> {
-        let missing = |what: &str| Trouble::surroundings(format_args!("no {what} of the item has passed, although it is past it"));
+        let missing = |what: &str| {
+            Trouble::surroundings(format_args!("no {what} of the item has passed, although it is past it"))
+        };
         let build = self.work.build.clone().ok_or_else(|| missing("build"))?;
         let review = self.work.review.clone().ok_or_else(|| missing("review"))?;
         Ok((build, review))
@@ -96,7 +98,9 @@ impl Scene {
         tip: &CommitId,
     ) -> Result<Option<Commit>, Trouble> {
         let since = mirror.log(Some(&review.evidence.base), tip, LOOK_BACK).await?;
-        Ok(since.into_iter().find(|commit| commit.id == review.evidence.head || names_item(&commit.message, self.work.item)))
+        Ok(since
+            .into_iter()
+            .find(|commit| commit.id == review.evidence.head || names_item(&commit.message, self.work.item)))
     }
 
     /// Whether the pull request is open and its head is the one that was reviewed.
@@ -170,8 +174,7 @@ impl Scene {
         let store = &self.workshop.parts.store;
         let recipe = recipe(&base.rules, Some(spec));
         if let Some(known) = store.tested(self.project.id, &candidate.tree, &recipe).await? {
-            let evidence =
-                TestEvidence { head: candidate.id.clone(), base: base.commit.clone(), ..known.evidence };
+            let evidence = TestEvidence { head: candidate.id.clone(), base: base.commit.clone(), ..known.evidence };
             return ReviewProof::new(evidence, base.report).map_err(Trouble::surroundings);
         }
         recorder.say(&format!("testing {} on the base as it is now", candidate.id));
@@ -208,10 +211,9 @@ impl Scene {
         landed: &Commit,
         recorder: &Recorder,
     ) -> Result<ReviewProof, Trouble> {
-        let parent = landed
-            .parents
-            .first()
-            .ok_or_else(|| Trouble::surroundings(format_args!("{} names this item but is a first commit", landed.id)))?;
+        let parent = landed.parents.first().ok_or_else(|| {
+            Trouble::surroundings(format_args!("{} names this item but is a first commit", landed.id))
+        })?;
         let base = self.base(mirror, parent, Some(&recorder.live())).await?;
         self.test_candidate(mirror, spec, &base, landed, recorder).await
     }
@@ -227,8 +229,8 @@ impl Scene {
         recorder: &Recorder,
     ) -> Result<bool, Trouble> {
         let forge = self.forge()?;
-        let by_forge = candidate.id == review.evidence.head
-            && forge.capabilities(&self.repository).await?.fast_forward_merge;
+        let by_forge =
+            candidate.id == review.evidence.head && forge.capabilities(&self.repository).await?.fast_forward_merge;
         let pushed = if by_forge {
             let request = MergeRequest {
                 number: build.pull_request,
@@ -239,7 +241,10 @@ impl Scene {
                 crate::ports::forge::Merged::Done => Pushed::Done,
                 crate::ports::forge::Merged::BaseMoved => Pushed::Moved { found: None },
                 crate::ports::forge::Merged::HeadMoved => {
-                    return Err(Trouble::Fail(Failure::HeadMoved, "The branch moved while it was being landed.".to_owned()));
+                    return Err(Trouble::Fail(
+                        Failure::HeadMoved,
+                        "The branch moved while it was being landed.".to_owned(),
+                    ));
                 }
                 crate::ports::forge::Merged::Refused(why) => Pushed::Rejected(why),
             }

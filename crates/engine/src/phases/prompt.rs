@@ -109,7 +109,13 @@ impl Scene {
                 .work
                 .answers
                 .iter()
-                .map(|one| format!("Question: {}\nAnswer: {}", display::many_lines(&one.question, 4_000), display::many_lines(&one.answer, 4_000)))
+                .map(|one| {
+                    format!(
+                        "Question: {}\nAnswer: {}",
+                        display::many_lines(&one.question, 4_000),
+                        display::many_lines(&one.answer, 4_000)
+                    )
+                })
                 .collect(),
             out: "/out".to_owned(),
             ..Facts::default()
@@ -128,7 +134,10 @@ impl Scene {
         let own = mirror.read(base, &path, TEMPLATE_MAX_BYTES).await?;
         let own = own.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         render(kind, own.as_deref(), facts).map_err(|problem| {
-            Trouble::person(format_args!("The prompt template {path} on {} can't be used: {problem}", self.project.base_branch))
+            Trouble::person(format_args!(
+                "The prompt template {path} on {} can't be used: {problem}",
+                self.project.base_branch
+            ))
         })
     }
 }
@@ -144,7 +153,12 @@ fn render(kind: Kind, own: Option<&str>, facts: &Facts) -> Result<String, String
     let said = |name: &str| own.is_some_and(|own| mentions(own, name));
     let told = context! { scope => said("scope"), budget => said("budget"), feedback => said("feedback"), answers => said("answers") };
     let mut text = fill(&environment, kind.file(), template, minijinja::Value::from_serialize(facts))?;
-    text.push_str(&fill(&environment, "always.md", ALWAYS, context! { told => told, ..minijinja::Value::from_serialize(facts) })?);
+    text.push_str(&fill(
+        &environment,
+        "always.md",
+        ALWAYS,
+        context! { told => told, ..minijinja::Value::from_serialize(facts) },
+    )?);
     if text.len() > PROMPT_MAX_BYTES {
         return Err(format!("the prompt has {} bytes; at most {PROMPT_MAX_BYTES}", text.len()));
     }
@@ -153,9 +167,7 @@ fn render(kind: Kind, own: Option<&str>, facts: &Facts) -> Result<String, String
 
 fn mentions(template: &str, name: &str) -> bool {
     let environment = Environment::new();
-    environment
-        .template_from_str(template)
-        .is_ok_and(|parsed| parsed.undeclared_variables(false).contains(name))
+    environment.template_from_str(template).is_ok_and(|parsed| parsed.undeclared_variables(false).contains(name))
 }
 
 fn fill(environment: &Environment<'_>, name: &str, template: &str, with: minijinja::Value) -> Result<String, String> {

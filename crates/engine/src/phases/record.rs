@@ -12,8 +12,7 @@ impl Scene {
     pub(crate) async fn keep_text(&self, name: &str, text: &str, cut: bool) {
         let (text, shortened) = shorten(text);
         let text = damascus_core::display::many_lines(text, ARTIFACT_MAX_BYTES);
-        if let Err(error) =
-            self.workshop.parts.store.put_artifact(&self.run.lease, name, &text, cut || shortened).await
+        if let Err(error) = self.workshop.parts.store.put_artifact(&self.run.lease, name, &text, cut || shortened).await
         {
             self.note("a text of the run could not be kept", &error);
         }

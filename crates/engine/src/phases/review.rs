@@ -12,6 +12,7 @@ use damascus_checks::report::{Format, TestOutcome, Tests};
 use damascus_core::{CommitId, Failure, Outcome, Proof, ReviewProof, RunReport, Spec, TestReport, display};
 use damascus_git::{ChangeKind, Merged, Mirror};
 
+use super::Trouble;
 use super::base::Base;
 use super::evidence_text::{Line, comment, lines};
 use super::judge::{judge, listed};
@@ -19,7 +20,6 @@ use super::log::Recorder;
 use super::scene::Scene;
 use super::testing::{Subject, Tested, Verdict, recipe, remembered};
 use super::workshop::Workshop;
-use super::Trouble;
 use crate::ports::forge::{CommitStatus, PullRequest, PullState, StatusState};
 use crate::{PhaseHandler, RunContext};
 
@@ -116,7 +116,8 @@ async fn examine(
     let dir = folder.sub("head")?;
     mirror.checkout(head, &dir).await?;
     let tree = mirror.tree_of(head).await?;
-    let subject = Subject { dir: &dir, commit: head, tree: &tree, base: &base.commit, rules: &base.rules, spec: Some(spec) };
+    let subject =
+        Subject { dir: &dir, commit: head, tree: &tree, base: &base.commit, rules: &base.rules, spec: Some(spec) };
     let live = recorder.live();
     let tested = workshop.test(&subject, Some(&live), &scene.run.cancelled).await?;
     findings.lines.extend(lines(&tested));
@@ -155,7 +156,10 @@ pub(crate) fn prove(tested: &Tested, base: &Base) -> Result<ReviewProof, Trouble
         return Err(Trouble::Fail(Failure::TestsFailed, "The test command was not reached.".to_owned()));
     };
     if evidence.base != base.commit {
-        return Err(Trouble::surroundings(format_args!("{} was tested against {}, not {}", evidence.head, evidence.base, base.commit)));
+        return Err(Trouble::surroundings(format_args!(
+            "{} was tested against {}, not {}",
+            evidence.head, evidence.base, base.commit
+        )));
     }
     ReviewProof::new(evidence, base.report)
         .map_err(|unproven| Trouble::Fail(Failure::TestsFailed, format!("The evidence proves too little: {unproven}.")))
@@ -187,11 +191,9 @@ pub(crate) fn lost_tests(base: &Base, head: &Tests) -> Result<(), Trouble> {
 impl Scene {
     /// The open pull request and the head that the forge has for it now.
     async fn open_pull(&self) -> Result<(PullRequest, CommitId), Trouble> {
-        let build = self
-            .work
-            .build
-            .as_ref()
-            .ok_or_else(|| Trouble::surroundings("no build of the item has passed, although it is past its build phase"))?;
+        let build = self.work.build.as_ref().ok_or_else(|| {
+            Trouble::surroundings("no build of the item has passed, although it is past its build phase")
+        })?;
         let pull = self.forge()?.pull_request(&self.repository, build.pull_request).await?;
         match (pull.state, pull.head.clone()) {
             (PullState::Open, Some(head)) => Ok((pull, head)),
@@ -219,11 +221,17 @@ impl Scene {
             (Some(begins), [parent]) if begins == *head => Ok(parent.clone()),
             (Some(_), _) => Err(Trouble::Fail(
                 Failure::ReviewRejected,
-                format!("The head {head} is not one commit on top of {}: somebody pushed to the branch.", self.project.base_branch),
+                format!(
+                    "The head {head} is not one commit on top of {}: somebody pushed to the branch.",
+                    self.project.base_branch
+                ),
             )),
             (None, _) => Err(Trouble::Fail(
                 Failure::RebaseConflict,
-                format!("The head {head} shares no history with {}: the base branch was rewritten.", self.project.base_branch),
+                format!(
+                    "The head {head} shares no history with {}: the base branch was rewritten.",
+                    self.project.base_branch
+                ),
             )),
         }
     }
@@ -254,9 +262,10 @@ impl Scene {
             return Err(unproven(format!("The change adds no test. The spec asks for tests in: {wanted}")));
         }
         if base.rules.test.format != Format::ExitCode && !on_head.named.is_empty() {
-            let new = on_head.named.iter().filter(|(name, outcome)| {
-                **outcome == TestOutcome::Passed && !base.tests.named.contains_key(*name)
-            });
+            let new = on_head
+                .named
+                .iter()
+                .filter(|(name, outcome)| **outcome == TestOutcome::Passed && !base.tests.named.contains_key(*name));
             if new.count() == 0 && !base.tests.named.is_empty() {
                 return Err(unproven(format!(
                     "No test ran that the base does not have, although {} changed. Are the new tests found by the test command?",
@@ -268,14 +277,8 @@ impl Scene {
         let dir = folder.sub("base")?;
         mirror.checkout(&base.commit, &dir).await?;
         mirror.overlay(head, &files, &dir).await?;
-        let subject = Subject {
-            dir: &dir,
-            commit: head,
-            tree: &base.tree,
-            base: &base.commit,
-            rules: &base.rules,
-            spec: None,
-        };
+        let subject =
+            Subject { dir: &dir, commit: head, tree: &base.tree, base: &base.commit, rules: &base.rules, spec: None };
         let tested = self.workshop.test(&subject, Some(&recorder.live()), &self.run.cancelled).await?;
         match tested.failed_check() {
             Some(check) if check.name == "setup" => {

@@ -8,9 +8,9 @@ use damascus_core::{CommitId, Spec};
 use damascus_git::Mirror;
 use damascus_store::work::WorkContext;
 
+use super::Trouble;
 use super::branch::branch_of;
 use super::workshop::{ProjectRef, Workshop};
-use super::Trouble;
 use crate::RunContext;
 use crate::ports::forge::{Forge, Repository};
 
@@ -56,11 +56,9 @@ impl Scene {
 
     /// The accepted spec.
     pub(crate) fn spec(&self) -> Result<Spec, Trouble> {
-        let stored = self
-            .work
-            .spec
-            .as_ref()
-            .ok_or_else(|| Trouble::surroundings("the item has no accepted spec, although it is past its spec phase"))?;
+        let stored = self.work.spec.as_ref().ok_or_else(|| {
+            Trouble::surroundings("the item has no accepted spec, although it is past its spec phase")
+        })?;
         serde_json::from_value(stored.body.clone()).map_err(|error| {
             Trouble::surroundings(format_args!("spec version {} can't be read: {error}", stored.version))
         })
@@ -83,7 +81,9 @@ impl Scene {
         let branch = &self.project.base_branch;
         let repo = &self.project.repo;
         Err(Trouble::person(if branches.is_empty() {
-            format!("The repository {repo} is empty: it has no branch yet. Push a first commit to {branch}, then answer.")
+            format!(
+                "The repository {repo} is empty: it has no branch yet. Push a first commit to {branch}, then answer."
+            )
         } else {
             let shown = branches.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
             format!(

@@ -10,12 +10,12 @@ use damascus_core::spec::{Source, answer_schema};
 use damascus_core::{CommitId, CostEntry, Digest, Failure, Outcome, Proof, Question, RunReport, Spec, display};
 use damascus_git::{Entry, Mirror};
 
+use super::Trouble;
 use super::base::Base;
 use super::log::Recorder;
 use super::prompt::{self, Facts, FileShown, Kind};
 use super::scene::Scene;
 use super::workshop::Workshop;
-use super::Trouble;
 use crate::ports::model::{ModelError, ModelRequest};
 use crate::{PhaseHandler, RunContext};
 
@@ -119,15 +119,15 @@ fn refused(error: ModelError, costs: &mut Vec<CostEntry>) -> Trouble {
 
 /// Reads and checks an answer.
 fn read_answer(text: &str, base: &Base) -> Result<Spec, Trouble> {
-    let invalid = |problem: String| {
-        Trouble::Fail(Failure::SpecInvalid, format!("The answer is no acceptable spec:\n{problem}"))
-    };
+    let invalid =
+        |problem: String| Trouble::Fail(Failure::SpecInvalid, format!("The answer is no acceptable spec:\n{problem}"));
     // Some models wrap their JSON in a fence although they were asked not to.
     let bare = text.trim();
     let bare = bare.strip_prefix("```json").or_else(|| bare.strip_prefix("```")).unwrap_or(bare);
     let bare = bare.strip_suffix("```").unwrap_or(bare);
-    let mut spec: Spec = serde_json::from_str(bare)
-        .map_err(|error| invalid(format!("it does not fit the schema: {}", display::one_line(&error.to_string(), 300))))?;
+    let mut spec: Spec = serde_json::from_str(bare).map_err(|error| {
+        invalid(format!("it does not fit the schema: {}", display::one_line(&error.to_string(), 300)))
+    })?;
     spec.sources.clear();
     let faults = spec.faults(&base.rules.waive_fail_on_base);
     let blocking = spec.ambiguities.iter().any(|one| one.blocking);
@@ -182,7 +182,8 @@ impl Scene {
         base: &Base,
         entries: &[Entry],
     ) -> Result<(Facts, Vec<Source>), Trouble> {
-        let mut map: Vec<String> = entries.iter().take(MAP_MAX).map(|entry| display::one_line(&entry.path, 300)).collect();
+        let mut map: Vec<String> =
+            entries.iter().take(MAP_MAX).map(|entry| display::one_line(&entry.path, 300)).collect();
         if entries.len() > MAP_MAX {
             map.push(format!("… and {} more", entries.len() - MAP_MAX));
         }
@@ -216,9 +217,20 @@ impl Scene {
             match () {
                 () if story.contains(&entry.path) => 0,
                 () if name.contains('.') && story.contains(&name) => 1,
-                () if matches!(name.as_str(), "README.md" | "package.json" | "Cargo.toml" | "pyproject.toml" | "go.mod") => 2,
+                () if matches!(
+                    name.as_str(),
+                    "README.md" | "package.json" | "Cargo.toml" | "pyproject.toml" | "go.mod"
+                ) =>
+                {
+                    2
+                }
                 () if stem.len() > 3 && story.to_lowercase().contains(&stem.to_lowercase()) => 3,
-                () if entry.path.starts_with("src/") || entry.path.starts_with("test") || entry.path.starts_with("lib/") => 4,
+                () if entry.path.starts_with("src/")
+                    || entry.path.starts_with("test")
+                    || entry.path.starts_with("lib/") =>
+                {
+                    4
+                }
                 () => 9,
             }
         };

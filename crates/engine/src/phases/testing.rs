@@ -157,8 +157,7 @@ impl Workshop {
             // What is in the way of its folder is in the way of reading it, too, and told then.
             report_file::remove(subject.dir, pattern).or_else(|error| report_file::blame_the_tree(error).map(drop))?;
         }
-        let (check, log) =
-            self.step("test", &rule.step, PathBuf::from(WORK), subject, live, cancelled).await?;
+        let (check, log) = self.step("test", &rule.step, PathBuf::from(WORK), subject, live, cancelled).await?;
         let mut files = Vec::new();
         let mut misplaced = None;
         if let Some(pattern) = &rule.report_file {
@@ -192,7 +191,8 @@ impl Workshop {
         } else if let TestReport::Counted(counts) = report
             && counts.failed > 0
         {
-            tested.verdict = Verdict::Red(format!("{} tests failed although the command ended with 0.{failed}", counts.failed));
+            tested.verdict =
+                Verdict::Red(format!("{} tests failed although the command ended with 0.{failed}", counts.failed));
         }
         Ok(())
     }
@@ -232,7 +232,10 @@ impl Workshop {
         };
         let mut live = live.cloned();
         if let Some(live) = &mut live {
-            crate::ports::agent::Transcript::write(live, &format!("$ {}", damascus_core::display::one_line(&step.command.join(" "), 300)));
+            crate::ports::agent::Transcript::write(
+                live,
+                &format!("$ {}", damascus_core::display::one_line(&step.command.join(" "), 300)),
+            );
         }
         let mut log = Log::following(live);
         let ended = self.parts.sandbox.run(&job, &mut log, cancelled).await?;
@@ -252,7 +255,13 @@ const CPU_PER_WALL: u32 = 16;
 
 /// What every step sees, beside what the sandbox sets.
 fn environment() -> BTreeMap<String, String> {
-    let set = [("CI", "true"), ("NO_COLOR", "1"), ("FORCE_COLOR", "0"), ("CARGO_TERM_COLOR", "never"), ("PYTHONDONTWRITEBYTECODE", "1")];
+    let set = [
+        ("CI", "true"),
+        ("NO_COLOR", "1"),
+        ("FORCE_COLOR", "0"),
+        ("CARGO_TERM_COLOR", "never"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+    ];
     set.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 

@@ -68,10 +68,9 @@ impl Trouble {
                 let mut questions = questions.into_iter().map(|one| Question { text: safe(&one.text), ..one });
                 match questions.next() {
                     Some(first) => Outcome::Ask { first, more: questions.collect() },
-                    None => Outcome::Fail {
-                        failure: Failure::InfraError,
-                        detail: "a question without a text".to_owned(),
-                    },
+                    None => {
+                        Outcome::Fail { failure: Failure::InfraError, detail: "a question without a text".to_owned() }
+                    }
                 }
             }
             Self::Fail(failure, detail) => Outcome::Fail { failure, detail: safe(&detail) },
@@ -125,7 +124,9 @@ impl From<ForgeError> for Trouble {
 impl From<std::io::Error> for Trouble {
     fn from(error: std::io::Error) -> Self {
         if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
-            return Self::surroundings(format_args!("the disk of the work folder is full ({error}). Free some space; it is tried again"));
+            return Self::surroundings(format_args!(
+                "the disk of the work folder is full ({error}). Free some space; it is tried again"
+            ));
         }
         Self::surroundings(format_args!("the work folder: {error}"))
     }

@@ -17,10 +17,10 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
 use super::Trouble;
-use crate::ports::{Clock, Effects};
 use crate::ports::agent::Agent;
 use crate::ports::forge::{CloneFrom, Forge, Repository};
 use crate::ports::model::Model;
+use crate::ports::{Clock, Effects};
 
 /// What must be free on the disk of the home folder before a run makes files there, in bytes: more than what the sandbox leaves free.
 const ROOM_MIN_BYTES: u64 = 160 << 20;
@@ -242,7 +242,9 @@ fn open_up(path: &Path) {
             continue;
         }
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        folders.extend(entries.flatten().filter(|one| one.file_type().is_ok_and(|kind| kind.is_dir())).map(|one| one.path()));
+        folders.extend(
+            entries.flatten().filter(|one| one.file_type().is_ok_and(|kind| kind.is_dir())).map(|one| one.path()),
+        );
     }
 }
 
@@ -270,7 +272,8 @@ fn lock(path: &Path) -> std::io::Result<Option<std::fs::File>> {
     }
     // A lock on a file that no longer has its name keeps nobody out.
     let held = file.metadata()?;
-    let named = std::fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()));
+    let named =
+        std::fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()));
     Ok(named.then_some(file))
 }
 

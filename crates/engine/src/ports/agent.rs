@@ -108,10 +108,5 @@ pub trait Agent: Send + Sync {
     async fn probe(&self) -> Result<String, String>;
 
     /// Changes the tree.
-    async fn run(
-        &self,
-        task: &AgentTask,
-        transcript: &mut dyn Transcript,
-        cancelled: &CancellationToken,
-    ) -> AgentRun;
+    async fn run(&self, task: &AgentTask, transcript: &mut dyn Transcript, cancelled: &CancellationToken) -> AgentRun;
 }

@@ -26,7 +26,9 @@ pub(super) async fn retest(
         Ok(rules) => rules,
         Err(problem) => return Ok(Err(format!("the rules of {} can't be read: {problem}", project.name))),
     };
-    let tested = workshop.test_commit(mirror, &landing.landed_commit, &landing.base_commit, &rules, spec.as_ref(), cancelled).await?;
+    let tested = workshop
+        .test_commit(mirror, &landing.landed_commit, &landing.base_commit, &rules, spec.as_ref(), cancelled)
+        .await?;
     let counts = tested.evidence.as_ref().map(|evidence| evidence.report);
     Ok(match (tested.problem(), counts) {
         (Some(problem), _) => Err(format!("its tests do not pass any more: {problem}")),

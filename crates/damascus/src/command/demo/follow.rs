@@ -34,7 +34,12 @@ impl Follower {
     }
 
     /// Shows what happens until every story has ended or needs more than the demo's person gives; says whether it came to that.
-    pub(super) async fn until_ended(mut self, context: &Context, store: &Store, stop: &CancellationToken) -> Result<bool> {
+    pub(super) async fn until_ended(
+        mut self,
+        context: &Context,
+        store: &Store,
+        stop: &CancellationToken,
+    ) -> Result<bool> {
         loop {
             let filter = EventFilter { project: Some(self.project), item: None };
             let page = store.events_after(self.cursor, filter, MAX_EVENTS).await?;

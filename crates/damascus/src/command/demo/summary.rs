@@ -38,7 +38,9 @@ pub(super) async fn show(context: &Context, stage: &Stage, stop: &CancellationTo
     context.out.table(&table(&details), "there are no stories")?;
     context.out.line("")?;
     let project = store.project(NAME).await?;
-    let audited = audit(&stage.workshop, &project, true, stop, |_| {}).await.map_err(|trouble| verify::failed(&project, trouble))?;
+    let audited = audit(&stage.workshop, &project, true, stop, |_| {})
+        .await
+        .map_err(|trouble| verify::failed(&project, trouble))?;
     context.out.line("verify --retest")?;
     verify::tell(context, &audited)?;
     let as_made = ENDS.len() == details.len()

@@ -14,7 +14,11 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![check];
     match sandbox {
         Some(sandbox) => checks.extend(agents(config, &sandbox).await),
-        None => checks.push(Check::fail("agents", "not looked at, since nothing can be kept apart", "see to the sandbox first")),
+        None => checks.push(Check::fail(
+            "agents",
+            "not looked at, since nothing can be kept apart",
+            "see to the sandbox first",
+        )),
     }
     checks.push(gateway(config).await);
     checks
@@ -98,7 +102,9 @@ async fn gateway(config: &Config) -> Check {
         ),
         Ok(Some(gateway)) => match gateway.probe().await {
             Ok(found) => Check::ok(NAME, found),
-            Err(why) => Check::fail(NAME, why, "see that the gateway runs, and that its address, key and model are right"),
+            Err(why) => {
+                Check::fail(NAME, why, "see that the gateway runs, and that its address, key and model are right")
+            }
         },
         Err(error) => Check::fail(NAME, error.to_string(), "docs/configuration.md lists the keys of the gateway"),
     }

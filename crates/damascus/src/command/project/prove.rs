@@ -82,7 +82,8 @@ fn tell(context: &Context, line: &Line) -> Result<()> {
         Outcome::Fail => (Tone::Bad, "fail"),
     };
     let mark = context.out.style().paint(tone, &format!("{word:<4}"));
-    let safe = |text: &str| damascus_core::display::many_lines(text, 8_000).trim_end().replace('\n', "\n                  ");
+    let safe =
+        |text: &str| damascus_core::display::many_lines(text, 8_000).trim_end().replace('\n', "\n                  ");
     context.out.line(format_args!("{mark}  {:<10}  {}", line.name, safe(&line.found)))?;
     if let Some(fix) = &line.fix {
         context.out.line(format_args!("{:18}fix: {}", "", safe(fix)))?;
