@@ -146,7 +146,8 @@ async fn a_hook_that_refuses_the_landing_is_told_and_changes_nothing() {
     std::fs::write(hooks.join("pre-receive"), "#!/bin/sh\necho 'the branch is frozen' >&2\nexit 1\n").unwrap();
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(hooks.join("pre-receive"), executable).unwrap();
-    let request = MergeRequest { number, expected_head: head.clone(), base_branch: BASE.to_owned() };
+    let request =
+        MergeRequest { number, expected_head: head.clone(), base_branch: BASE.to_owned(), expected_base: base.clone() };
     let merged = forge.merge(&repository, &request).await.unwrap();
     assert!(matches!(&merged, Merged::Refused(said) if said.contains("the branch is frozen")), "{merged:?}");
     assert_eq!(fixture.tip(&repository, BASE).await, Some(base));
@@ -165,7 +166,8 @@ async fn of_landings_at_once_one_lands_and_the_others_see_that_the_base_moved() 
     for branch in ["a", "b", "c", "d"] {
         let expected_head = fixture.push(&repository, branch, &base).await;
         let number = forge.find_or_open(&repository, branch, BASE, &text()).await.unwrap().number;
-        requests.push(MergeRequest { number, expected_head, base_branch: BASE.to_owned() });
+        let (base_branch, expected_base) = (BASE.to_owned(), base.clone());
+        requests.push(MergeRequest { number, expected_head, base_branch, expected_base });
     }
     let land = |n: usize| forge.merge(&repository, &requests[n]);
     let (a, b, c, d) = tokio::join!(land(0), land(1), land(2), land(3));

@@ -89,6 +89,10 @@ pub struct AgentConfig {
     pub recordings: Option<PathBuf>,
     /// The agent's model.
     pub model: Option<String>,
+    /// Whether the agent `command` has the machine's network.
+    pub network: bool,
+    /// Variables that the agent `command` is given, by name; those that are not set are left out.
+    pub environment: BTreeMap<String, Secret>,
     /// The program of Claude Code.
     pub claude_program: String,
 }
@@ -171,6 +175,8 @@ impl Config {
                 command: agent_command(&layers)?,
                 model: layers.text(&keys::AGENT_MODEL)?,
                 recordings: layers.path(&keys::AGENT_RECORDINGS)?,
+                network: layers.text(&keys::AGENT_NETWORK)?.as_deref() == Some("host"),
+                environment: agent_environment(&layers, &variable)?,
                 claude_program: layers.text(&keys::AGENT_CLAUDE_PROGRAM)?.unwrap_or_default(),
             },
             sandbox: SandboxConfig {
@@ -197,6 +203,29 @@ impl Config {
     pub fn file(&self) -> PathBuf {
         file_in(&self.home)
     }
+}
+
+/// The variables that the agent `command` is given.
+fn agent_environment(
+    layers: &Layers,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<BTreeMap<String, Secret>, ConfigError> {
+    let names = layers.text(&keys::AGENT_ENVIRONMENT)?.unwrap_or_default();
+    let mut given = BTreeMap::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if name.contains('=') || name.starts_with("DAMASCUS_") {
+            return Err(ConfigError {
+                place: keys::AGENT_ENVIRONMENT.name.to_owned(),
+                problem: "holds what is no name of a variable of yours".to_owned(),
+                next: "list names only, separated by commas; variables of Damascus itself are not given to agents"
+                    .to_owned(),
+            });
+        }
+        if let Some(value) = variable(name).and_then(|value| value.into_string().ok()) {
+            given.insert(name.to_owned(), Secret::new(value));
+        }
+    }
+    Ok(given)
 }
 
 /// A command line in one text, split as a shell would, without expanding anything.

@@ -147,7 +147,12 @@ pub fn agents(
 ) -> BTreeMap<String, Arc<dyn Agent>> {
     let mut agents: Vec<Arc<dyn Agent>> = vec![Arc::new(claude_code(config, sandbox))];
     if let Some(command) = &config.agent.command {
-        agents.push(Arc::new(CommandAgent::new(sandbox.clone(), command.clone())));
+        let environment = config.agent.environment.iter().map(|(name, value)| (name.clone(), secret(value))).collect();
+        let agent = CommandAgent::new(sandbox.clone(), command.clone())
+            .with_environment(environment)
+            .with_model(config.agent.model.clone())
+            .with_network(config.agent.network);
+        agents.push(Arc::new(agent));
     }
     if let Some(recordings) = recordings {
         agents.push(Arc::new(ReplayAgent::new(Arc::clone(recordings))));

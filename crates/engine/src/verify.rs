@@ -42,6 +42,9 @@ pub struct Audit {
     pub retested: u64,
     /// What is wrong.
     pub faults: Vec<Fault>,
+    /// Whether anything is wrong, told or not: the list is bounded.
+    #[serde(skip)]
+    faulty: bool,
     /// Commits on the base branch since the first landing that did not land through Damascus: told, not judged.
     pub foreign: Vec<Foreign>,
 }
@@ -81,10 +84,20 @@ impl Audit {
     /// Whether every landing is as it was proven.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.faults.is_empty() && self.landings == self.proven
+        self.faults.is_empty() && !self.faulty && self.landings == self.proven
+    }
+
+    /// The audit of a project that could not be looked at: a fault, and no pass.
+    #[must_use]
+    pub fn not_looked_at(project: &Project, why: &str) -> Self {
+        let mut audit =
+            Self { project: project.name.clone(), base_branch: project.base_branch.clone(), ..Self::default() };
+        audit.fault(None, format!("it could not be looked at: {}", display::many_lines(why, 2_000)));
+        audit
     }
 
     fn fault(&mut self, landing: Option<&LandingRow>, problem: String) {
+        self.faulty = true;
         if self.faults.len() < TOLD_MAX {
             self.faults.push(Fault {
                 item: landing.map(|one| one.item),
@@ -129,22 +142,21 @@ pub async fn audit(
         after = Some(last.id);
         for landing in &page {
             audit.landings += 1;
-            let faults = audit.faults.len();
+            let before = std::mem::take(&mut audit.faulty);
             let found = place.get(landing.landed_commit.as_str()).copied();
             look(&mut audit, landing, found.map(|n| &history[n]));
             if let Some(n) = found {
                 ours[n] = true;
                 oldest = oldest.max(Some(n));
             }
-            if retest && found.is_some() && audit.faults.len() == faults {
+            if retest && found.is_some() && !audit.faulty {
                 match retest::retest(workshop, &mirror, project, landing, cancelled).await? {
                     Ok(()) => audit.retested += 1,
                     Err(problem) => audit.fault(Some(landing), problem),
                 }
             }
-            if audit.faults.len() == faults {
-                audit.proven += 1;
-            }
+            audit.proven += u64::from(!audit.faulty);
+            audit.faulty |= before;
             progress(Progress { done: audit.landings, key: landing.key.clone() });
         }
     }

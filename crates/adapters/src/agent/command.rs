@@ -37,6 +37,8 @@ pub struct CommandAgent {
     sandbox: Sandbox,
     argv: Vec<String>,
     environment: BTreeMap<String, SecretString>,
+    model: Option<String>,
+    network: bool,
     scrub: Scrub,
 }
 
@@ -44,7 +46,7 @@ impl CommandAgent {
     /// An agent that runs `argv` in the sandbox.
     #[must_use]
     pub fn new(sandbox: Sandbox, argv: Vec<String>) -> Self {
-        Self { sandbox, argv, environment: BTreeMap::new(), scrub: Scrub::default() }
+        Self { sandbox, argv, environment: BTreeMap::new(), model: None, network: false, scrub: Scrub::default() }
     }
 
     /// With more variables, such as the key of its provider; their values are taken out of the transcript, as long as the program does not
@@ -56,16 +58,32 @@ impl CommandAgent {
         self
     }
 
+    /// With a model for tasks that name none.
+    #[must_use]
+    pub fn with_model(mut self, model: Option<String>) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// With the machine's network whatever a task says: the operator's choice, since everything that the machine reaches is then in reach of
+    /// the program.
+    #[must_use]
+    pub const fn with_network(mut self, network: bool) -> Self {
+        self.network = network;
+        self
+    }
+
     fn program(&self, task: &AgentTask) -> Result<Program, String> {
         let prompt_file = prompt_path(&self.sandbox, task);
-        if task.model.is_none() && self.argv.iter().any(|word| word.contains(MODEL_PLACE)) {
+        let model = task.model.as_ref().or(self.model.as_ref());
+        if model.is_none() && self.argv.iter().any(|word| word.contains(MODEL_PLACE)) {
             return Err(
                 "the agent's command names {model}, and no model is configured; set DAMASCUS_AGENT_MODEL".to_owned()
             );
         }
-        let model = task.model.as_deref().unwrap_or_default();
+        let named = model.map(String::as_str).unwrap_or_default();
         let argv =
-            self.argv.iter().map(|word| word.replace(PROMPT_PLACE, &prompt_file).replace(MODEL_PLACE, model)).collect();
+            self.argv.iter().map(|word| word.replace(PROMPT_PLACE, &prompt_file).replace(MODEL_PLACE, named)).collect();
         let mut environment: BTreeMap<String, String> =
             self.environment.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
         let ours = [
@@ -75,8 +93,8 @@ impl CommandAgent {
             ("DAMASCUS_OUT", OUT.to_owned()),
         ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
-        environment.extend(task.model.clone().map(|model| ("DAMASCUS_MODEL".to_owned(), model)));
-        let network = if task.network { Network::Host } else { Network::None };
+        environment.extend(model.cloned().map(|model| ("DAMASCUS_MODEL".to_owned(), model)));
+        let network = if task.network || self.network { Network::Host } else { Network::None };
         Ok(Program { argv, environment, network, mounts: Vec::new() })
     }
 }
@@ -117,6 +135,10 @@ impl Agent for CommandAgent {
         let ended = ground::run(&self.sandbox, task, program, &mut lines, cancelled).await;
         let tail = many_lines(&lines.finish().tail.text(), TAIL_MAX_CHARS);
         let end = match ended {
+            // Asked of the sandbox anew, not taken from how the program ended.
+            Ok(Ended { exit: Exit::Code(126 | 127), stopped: None, .. }) if let Err(missing) = self.probe().await => {
+                AgentEnd::Infrastructure(missing)
+            }
             Ok(ended) => judge(ended, task, &tail, &self.scrub).await,
             Err(end) => end,
         };

@@ -110,8 +110,10 @@ pub(crate) fn stopped(stopped: Stopped, limits: &AgentLimits) -> AgentEnd {
         Stopped::WallClock => format!("time: it ran longer than {} s", limits.wall.as_secs_f64()),
         Stopped::Silence => format!("silence: it said nothing for {} s", limits.silence.as_secs_f64()),
         Stopped::Output => format!("output: it wrote more than {} MiB", OUTPUT_MAX_BYTES / (1024 * 1024)),
-        Stopped::Disk => {
-            format!("disk: its files grew by more than {} MiB, or the disk is full", limits.tree_bytes / (1024 * 1024))
+        Stopped::Disk => format!("disk: its files grew by more than {} MiB", limits.tree_bytes / (1024 * 1024)),
+        Stopped::DiskFull => {
+            let full = "the disk became full while the agent worked. Free some space; it is tried again";
+            return AgentEnd::Infrastructure(full.to_owned());
         }
         Stopped::Memory => format!("memory: it took more than {} MiB", limits.memory_bytes / (1024 * 1024)),
     })

@@ -46,6 +46,10 @@ async fn without_a_model_a_command_that_names_one_does_not_run() {
     assert_eq!(scene.file("ran"), None);
 }
 
+async fn problem_of(agent: &CommandAgent) -> String {
+    agent.probe().await.expect_err("no program")
+}
+
 #[tokio::test]
 async fn a_program_that_is_not_there_is_found_missing() {
     let sandbox = sandbox().await;
@@ -57,7 +61,11 @@ async fn a_program_that_is_not_there_is_found_missing() {
     assert!(problem.contains("DAMASCUS_AGENT_COMMAND"), "{problem}");
 
     let scene = Scene::new();
-    let AgentEnd::Failed(text) = scene.run(&agent("no-such-program-xyz")).await.end else { panic!("it can't run") };
+    let end = scene.run(&agent("no-such-program-xyz")).await.end;
+    assert_eq!(end, AgentEnd::Infrastructure(problem_of(&agent("no-such-program-xyz")).await), "no fault of the story");
+    // What a program that is there ends with is its own word.
+    let ends = CommandAgent::new(sandbox.clone(), ["sh", "-c", "exit 127"].map(str::to_owned).to_vec());
+    let AgentEnd::Failed(text) = scene.run(&ends).await.end else { panic!("it costs no attempt") };
     assert!(text.contains("DAMASCUS_AGENT_COMMAND"), "{text}");
 }
 

@@ -66,9 +66,9 @@ impl Verify {
                     context.out.note(format_args!("{}: {} looked at, {}", project.name, progress.done, progress.key));
                 }
             };
-            audits.push(
-                audit(&tools, project, self.retest, &stop, told).await.map_err(|trouble| failed(project, trouble))?,
-            );
+            // One that can't be reached must not hide the others.
+            let looked = audit(&tools, project, self.retest, &stop, told).await;
+            audits.push(looked.unwrap_or_else(|trouble| Audit::not_looked_at(project, &trouble.text())));
         }
         if context.out.is_json() {
             let shown: Vec<Shown<'_>> = audits.iter().map(|audit| Shown { holds: audit.holds(), audit }).collect();

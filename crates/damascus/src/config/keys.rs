@@ -195,6 +195,24 @@ pub const AGENT_CLAUDE_PROGRAM: Key = Key {
     kind: Kind::Text,
     meaning: "Where the program of Claude Code is, or what it is called in PATH",
 };
+/// `agent.network`.
+pub const AGENT_NETWORK: Key = Key {
+    name: "agent.network",
+    variable: "DAMASCUS_AGENT_NETWORK",
+    flag: None,
+    default: "none",
+    kind: Kind::Choice(&["none", "host"]),
+    meaning: "Whether the agent `command` has a network: `host` lets it reach whatever this machine reaches, which an agent with a model needs",
+};
+/// `agent.environment`.
+pub const AGENT_ENVIRONMENT: Key = Key {
+    name: "agent.environment",
+    variable: "DAMASCUS_AGENT_ENVIRONMENT",
+    flag: None,
+    default: "",
+    kind: Kind::Text,
+    meaning: "Names of variables that the agent `command` is given, separated by commas, such as the key of its provider",
+};
 /// `sandbox.isolation`.
 pub const SANDBOX_ISOLATION: Key = Key {
     name: "sandbox.isolation",
@@ -250,6 +268,8 @@ pub const KEYS: &[Key] = &[
     AGENT_RECORDINGS,
     AGENT_MODEL,
     AGENT_CLAUDE_PROGRAM,
+    AGENT_NETWORK,
+    AGENT_ENVIRONMENT,
     SANDBOX_ISOLATION,
     SANDBOX_TOOLCHAINS,
     LOG_FORMAT,

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::Trouble;
 use super::log::Live;
 use super::scene::Scene;
-use super::testing::{Subject, Tested, Verdict, recipe, remembered};
+use super::testing::{Subject, Tested, Verdict, read_tests, recipe, remembered};
 use super::workshop::{ProjectRef, Workshop};
 
 /// How large `.damascus.toml` and what detection reads may be, in bytes.
 const RULES_MAX_BYTES: u64 = 256 << 10;
+/// How often a set-up that uses the network is tried before a person is asked.
+const SET_UP_TRIES: u16 = 3;
 /// The files that detection looks into.
 const MANIFESTS: &[&str] = &[
     "Cargo.toml",
@@ -91,7 +93,7 @@ impl Scene {
         let store = &self.workshop.parts.store;
         let recipe = recipe(&rules, None);
         if let Some(known) = store.tested(self.project.id, &tree, &recipe).await? {
-            let tests = serde_json::from_value(known.tests).unwrap_or_default();
+            let tests = read_tests(known.tests)?;
             return Ok(Base { commit: commit.clone(), tree, rules, report: known.evidence.report, tests });
         }
         let folder = self.workshop.folder()?;
@@ -99,12 +101,39 @@ impl Scene {
         mirror.checkout(commit, &dir).await?;
         let subject = Subject { dir: &dir, commit, tree: &tree, base: commit, rules: &rules, spec: None };
         let tested = self.workshop.test(&subject, live, &self.run.cancelled).await?;
+        // What the network keeps from being set up is tried again before a person is asked.
+        if let Some(check) = tested.failed_check().filter(|check| check.name == "setup")
+            && rules.steps.setup.as_ref().is_some_and(|step| step.network)
+            && self.run.lease.budget.infra_failures < SET_UP_TRIES
+        {
+            return Err(Trouble::surroundings(format_args!("the set-up of the base branch failed:\n{}", check.tail)));
+        }
         let report = fit(&tested).map_err(|why| self.red_base(commit, &why))?;
         if let Some(evidence) = &tested.evidence {
             let remembered = remembered(evidence.clone(), &tested.tests);
             store.remember_tested(self.project.id, &recipe, &remembered).await?;
         }
         Ok(Base { commit: commit.clone(), tree, rules, report, tests: tested.tests })
+    }
+
+    /// A set-up that fails on the base as well is not the change's fault: a registry is down, or the machine is not as it was.
+    pub(crate) async fn blame_set_up(&self, mirror: &Mirror, base: &Base, tested: &Tested) -> Result<(), Trouble> {
+        let Some(failed) = tested.failed_check().filter(|check| check.name == "setup") else { return Ok(()) };
+        let folder = self.workshop.folder()?;
+        let dir = folder.sub("base")?;
+        mirror.checkout(&base.commit, &dir).await?;
+        let subject = Subject {
+            dir: &dir,
+            commit: &base.commit,
+            tree: &base.tree,
+            base: &base.commit,
+            rules: &base.rules,
+            spec: None,
+        };
+        if self.workshop.set_up(&subject, &self.run.cancelled).await? {
+            return Ok(());
+        }
+        Err(Trouble::surroundings(format_args!("the set-up fails on the base branch as well:\n{}", failed.tail)))
     }
 
     fn red_base(&self, commit: &CommitId, why: &str) -> Trouble {

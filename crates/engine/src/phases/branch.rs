@@ -38,6 +38,14 @@ pub(crate) fn names_item(message: &str, item: ItemId) -> bool {
     message.trim_end().rsplit("\n\n").next().is_some_and(|last| last.lines().any(|line| line.trim_end() == trailer))
 }
 
+/// Whether it names this item there and no other: a landed commit that names another item would be taken for that one's landing.
+pub(crate) fn names_only_item(message: &str, item: ItemId) -> bool {
+    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let own = item_trailer(item);
+    names_item(message, item)
+        && last.lines().filter(|line| line.starts_with(TRAILER)).all(|line| line.trim_end() == own)
+}
+
 /// Where the mirror keeps what the build of an item came to, so that it is never collected.
 pub(crate) fn kept_build(item: ItemId, inputs: &str) -> String {
     format!("builds/{}/{inputs}", item.0)
@@ -71,5 +79,8 @@ mod tests {
         assert!(names_item(&message, ItemId(12)));
         assert!(!names_item(&message, ItemId(1)), "a number that begins alike");
         assert!(!names_item(&format!("{}\n\nend", item_trailer(ItemId(12))), ItemId(12)), "not in the last paragraph");
+        assert!(names_only_item(&message, ItemId(12)));
+        assert!(!names_only_item(&format!("{message}{}\n", item_trailer(ItemId(13))), ItemId(12)), "another one, too");
+        assert!(!names_only_item("Add a shelf\n", ItemId(12)));
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use damascus_core::{CommitId, CostEntry, Digest, Failure, Outcome, Proof, RunReport, Spec, Verdict, display};
-use damascus_git::{Expect, Merged, Mirror, Pushed, Snapshot, SnapshotLimits};
+use damascus_git::{Expect, GitError, Merged, Mirror, Pushed, Snapshot, SnapshotLimits};
+use damascus_store::item::Standing;
 
 use super::Trouble;
 use super::base::Base;
@@ -120,11 +121,24 @@ impl Scene {
     async fn start(&self, mirror: &Mirror, tip: &CommitId) -> Result<Start, Trouble> {
         let fresh = |told: &str| Start { commit: tip.clone(), told: told.to_owned() };
         let Some(earlier) = &self.work.build else { return Ok(fresh("You start from the base branch.")) };
-        let last = self.work.feedback.last().map(|one| one.verdict);
-        if matches!(last, None | Some(Verdict::TamperSuspected | Verdict::SpecWrong | Verdict::ContractChanged)) {
+        // Whatever was said since of what it made, or of the spec it was made for.
+        let set_aside =
+            |verdict| matches!(verdict, Verdict::TamperSuspected | Verdict::SpecWrong | Verdict::ContractChanged);
+        let since = || self.work.feedback.iter().filter(|one| one.run > earlier.run);
+        let respecified = self.work.spec.as_ref().is_some_and(|spec| spec.run > earlier.run);
+        if respecified || since().count() == 0 || since().any(|one| set_aside(one.verdict)) {
             return Ok(fresh("You start from the base branch; what an earlier attempt made was set aside."));
         }
-        Ok(match mirror.merge(tip, &earlier.head).await? {
+        // It may be in another machine's mirror only.
+        let merged = match mirror.merge(tip, &earlier.head).await {
+            Err(GitError::NoObject { .. }) => {
+                return Ok(fresh(
+                    "You start from the base branch: what an earlier attempt made is not to be had any more.",
+                ));
+            }
+            other => other?,
+        };
+        Ok(match merged {
             Merged::Tree(tree) => {
                 let at = mirror.time_of(tip).await?;
                 let commit =
@@ -149,7 +163,7 @@ impl Scene {
         let facts = super::prompt::Facts {
             scope,
             forbidden: spec.files.forbid.clone(),
-            spec: spec_text(spec),
+            spec: spec_text(spec)?,
             goal: display::one_line(&spec.goal, 2_000),
             test_command: base.rules.test.step.command.join(" "),
             new_tests: spec.tests.new_files.clone(),
@@ -262,7 +276,8 @@ impl Scene {
                 }
             };
             self.still_ours()?;
-            match self.workshop.effect("push", mirror.push(&head, &self.branch, expect)).await? {
+            let pushing = self.workshop.effect("push", mirror.push(&head, &self.branch, expect));
+            match self.while_ours(pushing).await?? {
                 Pushed::Done => recorder.say(&format!("pushed {}", self.branch)),
                 Pushed::Moved { .. } => {
                     return Err(Trouble::surroundings(format_args!(
@@ -278,7 +293,10 @@ impl Scene {
                 }
             }
         }
-        self.still_ours()?;
+        if let Err(lost) = self.still_ours() {
+            self.take_back(mirror, &head).await;
+            return Err(lost);
+        }
         let version = self.work.spec.as_ref().map_or(0, |spec| spec.version);
         let attempt = self.run.lease.budget.attempts_used.saturating_add(1);
         let text = pull_text(&self.work.title, &self.work.key, spec, version, attempt);
@@ -286,5 +304,17 @@ impl Scene {
         let pull = self.workshop.effect("pull-request", opening).await?;
         recorder.say(&format!("pull request {} is open", pull.number));
         Ok(Proof::Build { head, base: tip.clone(), pull_request: pull.number })
+    }
+
+    /// A push that was held up past its lease may bring back the branch of an item that has ended meanwhile: it is removed again. One of an
+    /// item that goes on is left to whoever works on it now.
+    async fn take_back(&self, mirror: &Mirror, head: &CommitId) {
+        let standing = self.workshop.parts.store.standing(self.work.item).await;
+        if !matches!(standing, Ok(Standing::Merged { .. } | Standing::Cancelled { .. })) {
+            return;
+        }
+        if let Err(error) = mirror.delete_branch(&self.branch, head).await {
+            self.note("a branch that was pushed too late could not be removed", &error);
+        }
     }
 }

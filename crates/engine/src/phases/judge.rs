@@ -5,7 +5,7 @@
 use damascus_checks::diff::{self, ChangedFile, Content, PolicyInput, Violation};
 use damascus_checks::project::ProjectRules;
 use damascus_core::{CommitId, Failure, Spec};
-use damascus_git::{Change, ChangeKind, Mirror};
+use damascus_git::{Change, ChangeKind, GitError, Mirror};
 
 use super::Trouble;
 
@@ -24,8 +24,15 @@ pub(crate) async fn judge(
     rules: &ProjectRules,
     spec: &Spec,
 ) -> Result<Vec<Violation>, Trouble> {
-    let changes = mirror.changes(base, head).await?;
-    let files = contents(mirror, changes).await?;
+    let too_large = |error| match error {
+        GitError::TooMuch { .. } => Trouble::Fail(
+            Failure::PolicyViolation,
+            "The change is too large to be judged: change fewer and smaller files.".to_owned(),
+        ),
+        other => other.into(),
+    };
+    let changes = mirror.changes(base, head).await.map_err(too_large)?;
+    let files = contents(mirror, changes).await.map_err(too_large)?;
     let base_paths = mirror.list(base).await?.into_iter().map(|entry| entry.path).collect();
     let (rules, spec) = (rules.clone(), spec.clone());
     // Sources can be written so that reading them takes long: that is no reason to stand still, nor to pass them.
@@ -45,7 +52,7 @@ pub(crate) async fn judge(
     }
 }
 
-async fn contents(mirror: &Mirror, changes: Vec<Change>) -> Result<Vec<ChangedFile>, Trouble> {
+async fn contents(mirror: &Mirror, changes: Vec<Change>) -> Result<Vec<ChangedFile>, GitError> {
     let is_file = |mode: u32| mode & 0o170_000 != 0o160_000;
     let mut ids = Vec::new();
     for change in &changes {

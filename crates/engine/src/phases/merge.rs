@@ -14,10 +14,11 @@ use damascus_store::work::{BuildRecord, ReviewRecord};
 use super::Trouble;
 use super::base::Base;
 use super::branch::{kept_candidate, names_item};
+use super::judge::{judge, listed};
 use super::log::Recorder;
 use super::review::{conflict, lost_tests, prove};
 use super::scene::Scene;
-use super::testing::{Subject, recipe, remembered};
+use super::testing::{Subject, read_tests, recipe, remembered};
 use super::workshop::Workshop;
 use crate::ports::forge::{MergeRequest, PullState};
 use crate::{PhaseHandler, RunContext};
@@ -63,14 +64,16 @@ async fn merge(workshop: &Arc<Workshop>, run: RunContext, recorder: &Recorder) -
         if let Some(landed) = scene.landed_before(&mirror, &review, &tip).await? {
             recorder.say(&format!("{} is on {} already", landed.id, scene.project.base_branch));
             let proof = scene.proof_of_landed(&mirror, &spec, &landed, recorder).await?;
-            return scene.conclude(&mirror, &build, proof, recorder).await;
+            return scene.conclude(&mirror, &build, &review, proof, recorder).await;
         }
         scene.head_unmoved(&build, &review).await?;
         let candidate = scene.candidate(&mirror, &review, &tip).await?;
         let proof = scene.tested_candidate(&mirror, &spec, &review, &candidate, &tip, recorder).await?;
+        // Testing takes its time: a head that moved meanwhile is not landed over.
+        scene.head_unmoved(&build, &review).await?;
         scene.still_ours()?;
         if scene.land(&mirror, &build, &review, &candidate, &tip, recorder).await? {
-            return scene.conclude(&mirror, &build, proof, recorder).await;
+            return scene.conclude(&mirror, &build, &review, proof, recorder).await;
         }
         recorder.say("the base branch moved; building the candidate again");
     }
@@ -78,6 +81,16 @@ async fn merge(workshop: &Arc<Workshop>, run: RunContext, recorder: &Recorder) -
         Failure::BaseMoved,
         format!("{} moved {REBUILDS_MAX} times while the change was being landed.", scene.project.base_branch),
     ))
+}
+
+/// The merge phase knows neither suspicion nor policy: what is wrong with a change on the new base is for the next build.
+fn for_the_next_build(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Fail(Failure::TamperSuspected | Failure::PolicyViolation, why) => {
+            Trouble::Fail(Failure::TestsFailed, why)
+        }
+        other => other,
+    }
 }
 
 impl Scene {
@@ -160,6 +173,18 @@ impl Scene {
                 format!("{} has all of the change already; nothing would land.", self.project.base_branch),
             ));
         }
+        // The rules may have changed with the base, and a merge may have moved what the change touches.
+        let violations = judge(mirror, tip, &candidate.id, &base.rules, spec).await.map_err(for_the_next_build)?;
+        if !violations.is_empty() {
+            return Err(Trouble::Fail(
+                Failure::TestsFailed,
+                format!(
+                    "On {} as it is now the change does what it must not:\n{}",
+                    self.project.base_branch,
+                    listed(&violations)
+                ),
+            ));
+        }
         self.test_candidate(mirror, spec, &base, candidate, recorder).await
     }
 
@@ -172,8 +197,9 @@ impl Scene {
         recorder: &Recorder,
     ) -> Result<ReviewProof, Trouble> {
         let store = &self.workshop.parts.store;
-        let recipe = recipe(&base.rules, Some(spec));
+        let (own, recipe) = (recipe(&base.rules, None), recipe(&base.rules, Some(spec)));
         if let Some(known) = store.tested(self.project.id, &candidate.tree, &recipe).await? {
+            lost_tests(base, &read_tests(known.tests)?).map_err(for_the_next_build)?;
             let evidence = TestEvidence { head: candidate.id.clone(), base: base.commit.clone(), ..known.evidence };
             return ReviewProof::new(evidence, base.report).map_err(Trouble::surroundings);
         }
@@ -190,16 +216,14 @@ impl Scene {
             spec: Some(spec),
         };
         let tested = self.workshop.test(&subject, Some(&recorder.live()), &self.run.cancelled).await?;
-        let failed = |trouble| match trouble {
-            // The merge phase knows no suspicion: whatever is wrong with the tests on the new base is for the next build.
-            Trouble::Fail(Failure::TamperSuspected, why) => Trouble::Fail(Failure::TestsFailed, why),
-            other => other,
-        };
-        let proof = prove(&tested, base).map_err(failed)?;
-        self.left_alone(mirror, spec, base, &candidate.id, &dir, recorder).await.map_err(failed)?;
-        lost_tests(base, &tested.tests).map_err(failed)?;
+        self.blame_set_up(mirror, base, &tested).await?;
+        let proof = prove(&tested, base).map_err(for_the_next_build)?;
+        self.left_alone(mirror, spec, base, &candidate.id, &dir, recorder).await.map_err(for_the_next_build)?;
+        lost_tests(base, &tested.tests).map_err(for_the_next_build)?;
         let remembered = remembered(proof.evidence().clone(), &tested.tests);
         self.workshop.effect("evidence", store.remember_tested(self.project.id, &recipe, &remembered)).await?;
+        // It is the base of the next change: what is known of it by the project's own checks is known then, too.
+        store.remember_tested(self.project.id, &own, &remembered).await?;
         Ok(proof)
     }
 
@@ -215,7 +239,14 @@ impl Scene {
             Trouble::surroundings(format_args!("{} names this item but is a first commit", landed.id))
         })?;
         let base = self.base(mirror, parent, Some(&recorder.live())).await?;
-        self.test_candidate(mirror, spec, &base, landed, recorder).await
+        self.test_candidate(mirror, spec, &base, landed, recorder).await.map_err(|trouble| match trouble {
+            // What is on the base branch can't be built again: a person has to see why it is not green.
+            Trouble::Fail(failure, why) if failure != Failure::InfraError => Trouble::surroundings(format_args!(
+                "{} is on {} already, but can't be proven now ({failure}): {why}",
+                landed.id, self.project.base_branch
+            )),
+            other => other,
+        })
     }
 
     /// Moves the base branch to the candidate; says whether it did.
@@ -236,8 +267,9 @@ impl Scene {
                 number: build.pull_request,
                 expected_head: candidate.id.clone(),
                 base_branch: self.project.base_branch.clone(),
+                expected_base: tip.clone(),
             };
-            match self.workshop.effect("land", forge.merge(&self.repository, &request)).await? {
+            match self.while_ours(self.workshop.effect("land", forge.merge(&self.repository, &request))).await?? {
                 crate::ports::forge::Merged::Done => Pushed::Done,
                 crate::ports::forge::Merged::BaseMoved => Pushed::Moved { found: None },
                 crate::ports::forge::Merged::HeadMoved => {
@@ -250,7 +282,7 @@ impl Scene {
             }
         } else {
             let pushing = mirror.push(&candidate.id, &self.project.base_branch, Expect::FastForwardOf(tip.clone()));
-            self.workshop.effect("land", pushing).await?
+            self.while_ours(self.workshop.effect("land", pushing)).await??
         };
         match pushed {
             Pushed::Done => {
@@ -270,6 +302,7 @@ impl Scene {
         &self,
         mirror: &Mirror,
         build: &BuildRecord,
+        review: &ReviewRecord,
         proof: ReviewProof,
         recorder: &Recorder,
     ) -> Result<LandingProof, Trouble> {
@@ -292,6 +325,9 @@ impl Scene {
         self.workshop.effect("mark-merged", marking).await?;
         // A branch that can't be removed holds up nothing.
         match mirror.remote_tip(&self.branch).await {
+            Ok(Some(at)) if at != review.evidence.head => {
+                self.note("somebody pushed to the branch; it stays", &at);
+            }
             Ok(Some(at)) => {
                 let removing = mirror.delete_branch(&self.branch, &at);
                 if let Err(error) = self.workshop.effect("remove-branch", removing).await {

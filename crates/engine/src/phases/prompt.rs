@@ -178,8 +178,8 @@ fn fill(environment: &Environment<'_>, name: &str, template: &str, with: minijin
 }
 
 /// The spec for an agent to read.
-pub(crate) fn spec_text(spec: &Spec) -> String {
-    serde_json::to_string_pretty(spec).unwrap_or_default()
+pub(crate) fn spec_text(spec: &Spec) -> Result<String, Trouble> {
+    serde_json::to_string_pretty(spec).map_err(Trouble::surroundings)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use damascus_git::{ChangeKind, Merged, Mirror};
 
 use super::Trouble;
 use super::base::Base;
+use super::branch::{item_trailer, names_only_item};
 use super::evidence_text::{Line, comment, lines};
 use super::judge::{judge, listed};
 use super::log::Recorder;
@@ -72,6 +73,7 @@ async fn review(workshop: &Arc<Workshop>, run: RunContext, recorder: &Recorder) 
     let mirror = scene.mirror().await?;
     let (pull, head) = scene.open_pull().await?;
     let base_commit = scene.base_of(&mirror, &head).await?;
+    scene.is_of_this_item(&mirror, &base_commit, &head).await?;
     scene.merges(&mirror, &head).await?;
     let base = scene.base(&mirror, &base_commit, Some(&recorder.live())).await?;
     recorder.say(&format!("reviewing {head} of pull request {}", pull.number));
@@ -122,11 +124,13 @@ async fn examine(
     let tested = workshop.test(&subject, Some(&live), &scene.run.cancelled).await?;
     findings.lines.extend(lines(&tested));
     findings.report = tested.evidence.as_ref().map(|evidence| evidence.report);
+    scene.blame_set_up(mirror, base, &tested).await?;
     let proof = prove(&tested, base)?;
     let alone = scene.left_alone(mirror, spec, base, head, &dir, recorder).await;
     alone.inspect_err(|_| findings.add("files left alone", false, "the checks altered them"))?;
     lost_tests(base, &tested.tests).inspect_err(|_| findings.add("tests of the base", false, "some are gone"))?;
-    if spec.tests.must_fail_on_base {
+    // The project may have changed its mind about waivers since the spec was accepted.
+    if spec.tests.must_fail_on_base || !base.rules.waive_fail_on_base.contains(&spec.kind) {
         recorder.say("checking that the new tests fail without the change");
         let told = scene.new_tests_fail_on_base(mirror, spec, base, head, &tested.tests, recorder).await;
         findings.add(
@@ -236,6 +240,21 @@ impl Scene {
         }
     }
 
+    /// Whether the head says whose it is, as every commit of Damascus does: by that a landing is found again after a crash.
+    async fn is_of_this_item(&self, mirror: &Mirror, base: &CommitId, head: &CommitId) -> Result<(), Trouble> {
+        let own = mirror.log(Some(base), head, 1).await?;
+        if own.first().is_some_and(|commit| names_only_item(&commit.message, self.work.item)) {
+            return Ok(());
+        }
+        Err(Trouble::Fail(
+            Failure::ReviewRejected,
+            format!(
+                "The head {head} is not Damascus' own commit: somebody pushed one whose message does not end with \"{}\" alone.",
+                item_trailer(self.work.item)
+            ),
+        ))
+    }
+
     /// Whether the head still merges into the base branch as it is now.
     async fn merges(&self, mirror: &Mirror, head: &CommitId) -> Result<(), Trouble> {
         let tip = self.base_tip(mirror).await?;
@@ -277,14 +296,31 @@ impl Scene {
         let dir = folder.sub("base")?;
         mirror.checkout(&base.commit, &dir).await?;
         mirror.overlay(head, &files, &dir).await?;
+        // Style says nothing about what the tests show.
+        let mut rules = base.rules.clone();
+        rules.steps.lint = None;
         let subject =
-            Subject { dir: &dir, commit: head, tree: &base.tree, base: &base.commit, rules: &base.rules, spec: None };
+            Subject { dir: &dir, commit: head, tree: &base.tree, base: &base.commit, rules: &rules, spec: None };
         let tested = self.workshop.test(&subject, Some(&recorder.live()), &self.run.cancelled).await?;
         match tested.failed_check() {
             Some(check) if check.name == "setup" => {
                 Err(Trouble::surroundings(format_args!("the set-up of the base failed:\n{}", check.tail)))
             }
-            Some(check) => Ok(format!("`{}` ends with {} there", check.name, check.exit_code)),
+            // A limit that stops them shows nothing: a busy machine must not prove a test.
+            Some(check) if check.stopped.is_some() => Err(Trouble::surroundings(format_args!(
+                "the new tests could not be run to their end on the base: {}",
+                check.stopped.as_deref().unwrap_or_default()
+            ))),
+            Some(check) if check.name == "build" || !only_old_tests_fail(&tested.tests, on_head, &base.tests) => {
+                Ok(format!("`{}` ends with {} there", check.name, check.exit_code))
+            }
+            Some(_) => Err(unproven(
+                "Without the change the tests fail on the base, but every new one passes there: they prove nothing of the change."
+                    .to_owned(),
+            )),
+            None if tested.evidence.as_ref().is_some_and(|one| !matches!(one.report, TestReport::Counted(all) if all.failed == 0)) => {
+                Ok("the report counts failures there".to_owned())
+            }
             None => Err(unproven(format!(
                 "The new tests pass without the change, so they prove nothing of it ({}). They must fail on the base.",
                 files.join(", ")
@@ -318,6 +354,14 @@ impl Scene {
         self.workshop.effect("comment", forge.comment(&self.repository, pull.number, MARKER, text)).await?;
         Ok(())
     }
+}
+
+/// Whether every test that is new on the head passes on the base, as far as the report names them.
+fn only_old_tests_fail(there: &Tests, on_head: &Tests, base: &Tests) -> bool {
+    let new = || on_head.named.keys().filter(|name| !base.named.contains_key(*name));
+    !there.named.is_empty()
+        && new().count() > 0
+        && new().all(|name| there.named.get(name) == Some(&TestOutcome::Passed))
 }
 
 /// What two lines of work disagree about.

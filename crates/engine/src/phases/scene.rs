@@ -72,6 +72,17 @@ impl Scene {
         Err(Trouble::surroundings("the lease is lost; nothing more is done under it"))
     }
 
+    /// Makes an effect for as long as the lease holds. Each looks before it acts, so one that is cut off is found done or made again.
+    pub(crate) async fn while_ours<T>(&self, effect: impl Future<Output = T>) -> Result<T, Trouble> {
+        tokio::select! {
+            biased;
+            () = self.run.cancelled.cancelled() => {
+                Err(Trouble::surroundings("the lease was lost while the forge was spoken to"))
+            }
+            done = effect => Ok(done),
+        }
+    }
+
     /// The tip of the base branch as last fetched.
     pub(crate) async fn base_tip(&self, mirror: &Mirror) -> Result<CommitId, Trouble> {
         if let Some(tip) = mirror.tip(&self.project.base_branch).await? {

@@ -1,14 +1,16 @@
 //! The spec phase: a model refines the story into a spec.
 //!
 //! Invariants: nothing is asked of a model before the repository, its rules and its base branch are known to be fit; an answer is a spec only
-//! if it fits the schema and has no fault; what the story leaves open is asked of a person, once.
+//! if it fits the schema and has no fault; what the story leaves open is asked of a person, and every answer is in the next prompt.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use damascus_core::spec::{Source, answer_schema};
+use damascus_checks::project::{FILE, ProjectRules};
+use damascus_core::spec::{Source, SpecFault, answer_schema};
 use damascus_core::{CommitId, CostEntry, Digest, Failure, Outcome, Proof, Question, RunReport, Spec, display};
 use damascus_git::{Entry, Mirror};
+use globset::{GlobBuilder, GlobSetBuilder};
 
 use super::Trouble;
 use super::base::Base;
@@ -129,7 +131,8 @@ fn read_answer(text: &str, base: &Base) -> Result<Spec, Trouble> {
         invalid(format!("it does not fit the schema: {}", display::one_line(&error.to_string(), 300)))
     })?;
     spec.sources.clear();
-    let faults = spec.faults(&base.rules.waive_fail_on_base);
+    let mut faults = spec.faults(&base.rules.waive_fail_on_base);
+    faults.extend(outside_scope(&spec, &base.rules).map_err(invalid)?);
     let blocking = spec.ambiguities.iter().any(|one| one.blocking);
     // A spec with a blocking question is not whole yet; its questions come first.
     if faults.is_empty() || blocking {
@@ -137,6 +140,35 @@ fn read_answer(text: &str, base: &Base) -> Result<Spec, Trouble> {
     }
     let listed: Vec<String> = faults.iter().take(20).map(|fault| format!("- {fault}")).collect();
     Err(invalid(listed.join("\n")))
+}
+
+/// Files that the project lets no story change: a spec that needs them could never be built.
+fn outside_scope(spec: &Spec, rules: &ProjectRules) -> Result<Vec<SpecFault>, String> {
+    let mut globs = GlobSetBuilder::new();
+    for glob in &rules.scope {
+        globs.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| error.to_string())?);
+    }
+    let scope = globs.build().map_err(|error| error.to_string())?;
+    let own = |path: &str| path == FILE || path.starts_with(".damascus/");
+    let named = [
+        ("files.create", &spec.files.create),
+        ("tests.new_files", &spec.tests.new_files),
+        ("files.allow", &spec.files.allow),
+    ];
+    let mut faults = Vec::new();
+    for (place, paths) in named {
+        for (index, path) in paths.iter().enumerate() {
+            let literal = !path.contains(['*', '?', '[', '{']);
+            if own(path) || (literal && !rules.scope.is_empty() && !scope.is_match(path)) {
+                let allowed = rules.scope.join(", ");
+                let shown = display::one_line(path, 100);
+                let problem =
+                    format!("\"{shown}\" is nothing that a story of this project may change; it may change: {allowed}");
+                faults.push(SpecFault { place: format!("{place}[{index}]"), problem });
+            }
+        }
+    }
+    Ok(faults)
 }
 
 impl Scene {

@@ -107,6 +107,12 @@ pub(crate) fn remembered(evidence: TestEvidence, tests: &Tests) -> Remembered {
     Remembered { evidence, tests: named, at: chrono::DateTime::UNIX_EPOCH }
 }
 
+/// Tests as they were remembered.
+pub(crate) fn read_tests(remembered: serde_json::Value) -> Result<Tests, Trouble> {
+    serde_json::from_value(remembered)
+        .map_err(|error| Trouble::surroundings(format_args!("a remembered test result can't be read: {error}")))
+}
+
 impl Workshop {
     /// Runs all checks on a tree, up to the first that fails.
     pub(crate) async fn test(
@@ -143,6 +149,13 @@ impl Workshop {
             tested.passed(check);
         }
         Ok(tested)
+    }
+
+    /// Runs the set-up alone; says whether it ended well.
+    pub(crate) async fn set_up(&self, subject: &Subject<'_>, cancelled: &CancellationToken) -> Result<bool, Trouble> {
+        let Some(step) = &subject.rules.steps.setup else { return Ok(true) };
+        let (check, _) = self.step("setup", step, PathBuf::from(WORK), subject, None, cancelled).await?;
+        Ok(check.passed())
     }
 
     async fn test_command(

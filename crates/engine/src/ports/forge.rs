@@ -133,6 +133,8 @@ pub struct MergeRequest {
     pub expected_head: CommitId,
     /// The branch to land on.
     pub base_branch: String,
+    /// Where that branch is expected: the tip that the head was tested on. Anything else is [`Merged::BaseMoved`].
+    pub expected_base: CommitId,
 }
 
 /// Why a forge could not do what was asked.

@@ -13,8 +13,8 @@ async fn land(forge: &dyn Forge, one: &Proposed, expected_head: &CommitId) -> Op
         return None;
     }
     let (number, expected_head, base_branch) = (one.pull.number, expected_head.clone(), BASE.to_owned());
-    let merged = forge.merge(&one.repository, &MergeRequest { number, expected_head, base_branch }).await;
-    Some(merged.expect("the forge answers"))
+    let request = MergeRequest { number, expected_head, base_branch, expected_base: one.base.clone() };
+    Some(forge.merge(&one.repository, &request).await.expect("the forge answers"))
 }
 
 pub(super) async fn a_landing_moves_the_base_to_exactly_the_head(forge: &dyn Forge, fixture: &dyn ForgeFixture) {

@@ -41,7 +41,7 @@ impl LocalForge {
             if head.is_none() {
                 return Ok(Merged::HeadMoved);
             }
-            if !mirror.contains(&merge.expected_head, &base).await.map_err(failed)? {
+            if base != merge.expected_base || !mirror.contains(&merge.expected_head, &base).await.map_err(failed)? {
                 return Ok(Merged::BaseMoved);
             }
             let expect = Expect::FastForwardOf(base);

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use globset::GlobBuilder;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
-/// How large a report may be, in bytes, and how many files one may consist of.
-const REPORT_MAX_BYTES: u64 = 32 << 20;
-const FILES_MAX: usize = 500;
+/// How large a report may be, all of its files together, in bytes, and how many files it may consist of.
+const REPORT_MAX_BYTES: u64 = 64 << 20;
+const FILES_MAX: usize = 2_000;
+/// How many names a report's folder may hold.
+const NAMES_MAX: usize = 20_000;
 
 /// Removes what is there under the report's name before a run: it can't be this run's.
 pub(super) fn remove(tree: &Path, pattern: &str) -> std::io::Result<()> {
@@ -31,6 +33,7 @@ pub(super) fn remove(tree: &Path, pattern: &str) -> std::io::Result<()> {
 /// The report files that are there now, in the order of their names.
 pub(super) fn read(tree: &Path, pattern: &str) -> std::io::Result<Vec<Vec<u8>>> {
     let mut files = Vec::new();
+    let mut room = REPORT_MAX_BYTES;
     for path in matching(tree, pattern)? {
         let opened = match open_beneath(tree, &path, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(opened) => std::fs::File::from(opened),
@@ -38,11 +41,13 @@ pub(super) fn read(tree: &Path, pattern: &str) -> std::io::Result<Vec<Vec<u8>>> 
             Err(error) => return Err(error),
         };
         let found = opened.metadata()?;
-        if !found.is_file() || found.len() > REPORT_MAX_BYTES {
-            continue;
+        // One that is left out could be the one that tells of failures.
+        if !found.is_file() {
+            return Err(rustix::io::Errno::ISDIR.into());
         }
         let mut bytes = Vec::new();
-        opened.take(REPORT_MAX_BYTES).read_to_end(&mut bytes)?;
+        opened.take(room + 1).read_to_end(&mut bytes)?;
+        room = room.checked_sub(bytes.len() as u64).ok_or(rustix::io::Errno::FBIG)?;
         files.push(bytes);
     }
     Ok(files)
@@ -51,8 +56,16 @@ pub(super) fn read(tree: &Path, pattern: &str) -> std::io::Result<Vec<Vec<u8>>> 
 /// Why a report can't be read, where what lies in the tree is to blame and not the machine; any other error is given back.
 pub(super) fn blame_the_tree(error: std::io::Error) -> std::io::Result<String> {
     use rustix::io::Errno;
-    let of_the_tree =
-        [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR, Errno::ACCESS, Errno::PERM, Errno::NOTEMPTY, Errno::XDEV];
+    let of_the_tree = [
+        Errno::FBIG,
+        Errno::LOOP,
+        Errno::NOTDIR,
+        Errno::ISDIR,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::NOTEMPTY,
+        Errno::XDEV,
+    ];
     match Errno::from_io_error(&error) {
         Some(errno) if of_the_tree.contains(&errno) => Ok(format!(
             "Something else is in the place of the test report or of its folder ({error}). Let only the test runner write there, and no \
@@ -75,8 +88,11 @@ fn matching(tree: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
         Err(error) => return Err(error),
     };
     let mut found = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&folder)?.take(FILES_MAX * 10) {
+    for (at, entry) in rustix::fs::Dir::read_from(&folder)?.enumerate() {
         let entry = entry?;
+        if at >= NAMES_MAX || found.len() > FILES_MAX {
+            return Err(rustix::io::Errno::FBIG.into());
+        }
         if let Ok(name) = entry.file_name().to_str()
             && glob.is_match(name)
         {
@@ -84,7 +100,6 @@ fn matching(tree: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
         }
     }
     found.sort();
-    found.truncate(FILES_MAX);
     Ok(found)
 }
 
