@@ -72,7 +72,13 @@ const RULES: &[Rule] = &[
     Rule { name: BMAD, may_use: &[CORE], tests_may_use: &[], never: &["tokio", "sqlx"], never_reaches: NO_RUNTIME },
     Rule { name: POSTGRES, may_use: &[], tests_may_use: &[TESTKIT], never: &[], never_reaches: &[] },
     Rule { name: STORE, may_use: &[CORE], tests_may_use: &[TESTKIT], never: &[], never_reaches: &[] },
-    Rule { name: GIT, may_use: &[CORE], tests_may_use: &[TESTKIT], never: &["sqlx"], never_reaches: &["sqlx", "reqwest"] },
+    Rule {
+        name: GIT,
+        may_use: &[CORE],
+        tests_may_use: &[TESTKIT],
+        never: &["sqlx"],
+        never_reaches: &["sqlx", "reqwest"],
+    },
     Rule { name: SANDBOX, may_use: &[CORE], tests_may_use: &[], never: &["sqlx"], never_reaches: &["sqlx", "reqwest"] },
     Rule { name: CHECKS, may_use: &[CORE], tests_may_use: &[], never: PURE, never_reaches: NO_RUNTIME },
     Rule {

@@ -14,6 +14,7 @@ mod marks;
 mod paths;
 mod profile;
 mod scope;
+mod scripts;
 mod secrets;
 mod shims;
 mod weakening;
@@ -26,6 +27,7 @@ use damascus_core::{Spec, named_enum};
 use crate::project::ProjectRules;
 use scope::Scope;
 
+pub use classes::is_lock_file;
 pub use conventions::is_test_file;
 
 /// How many violations are told one by one; the last entry says how many more there are.

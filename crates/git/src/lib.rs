@@ -7,6 +7,7 @@
 //! Git itself never sees a work tree: files are written from blobs and hashed into blobs here, so that no attribute, filter, line end
 //! conversion, index or nested repository plays. Only SHA-1 repositories are supported; others are refused with a clear error. Linux only.
 
+mod altered;
 mod base;
 mod compare;
 mod error;

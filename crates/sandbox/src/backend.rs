@@ -27,7 +27,7 @@ use crate::{
     toolchains::Toolchains,
     user::Users,
     view::{self, Arguments, Scene, UID_INSIDE},
-    watch::{Watched, free_bytes},
+    watch::{Watched, free_bytes, is_filled},
 };
 
 /// What the operator says about the sandbox.
@@ -184,10 +184,11 @@ impl Sandbox {
         if let Some(started) = started {
             let running = Running::new(started, home.is_some().then(|| Loose { uid: held.uid() }));
             let trees = held.paths();
+            let free_at_start = free_bytes(&trees);
             let watched = Watched {
                 root: running.pid(),
-                free_at_start: free_bytes(&trees),
-                trees,
+                free_at_start,
+                trees: trees.clone(),
                 limits: job.limits,
                 own_scratch: home.is_none(),
             };
@@ -195,6 +196,10 @@ impl Sandbox {
             ended.exit = followed.exit;
             ended.stopped = followed.stopped;
             ended.output_bytes = followed.output_bytes;
+            // A program may have met the full disk before the watchdog did.
+            if ended.stopped.is_none() && ended.exit != Exit::Code(0) && is_filled(&trees, free_at_start) {
+                ended.stopped = Some(Stopped::DiskFull);
+            }
         }
         ended.wall = began.elapsed();
         if blocking(move || held.give_back()).await? {

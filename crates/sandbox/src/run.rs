@@ -34,8 +34,10 @@ pub enum Stopped {
     Silence,
     /// It printed more than `Limits::output_bytes`.
     Output,
-    /// A directory grew beyond `Limits::tree_bytes` (or beyond what can be walked), or the disk was about to be full.
+    /// A directory grew beyond `Limits::tree_bytes`, or beyond what can be walked.
     Disk,
+    /// The disk of a directory was about to be full, whoever filled it; or it was when the program failed.
+    DiskFull,
     /// Its processes together took more than `Limits::memory_bytes`.
     Memory,
     /// The caller cancelled it.

@@ -47,6 +47,11 @@ pub(crate) fn free_bytes(trees: &[PathBuf]) -> u64 {
     free.min().unwrap_or(u64::MAX)
 }
 
+/// Whether a disk that had room at the start has none left.
+pub(crate) fn is_filled(trees: &[PathBuf], free_at_start: u64) -> bool {
+    free_at_start > FREE_BYTES_MIN && free_bytes(trees) < FREE_BYTES_MIN
+}
+
 impl Watched {
     /// Looks once. Blocks.
     pub(crate) fn look(&self) -> Seen {
@@ -54,8 +59,8 @@ impl Watched {
         if self.memory(&processes) > self.limits.memory_bytes {
             return Seen { beyond: Some(Stopped::Memory), unreadable: false };
         }
-        if self.free_at_start > FREE_BYTES_MIN && free_bytes(&self.trees) < FREE_BYTES_MIN {
-            return Seen { beyond: Some(Stopped::Disk), unreadable: false };
+        if is_filled(&self.trees, self.free_at_start) {
+            return Seen { beyond: Some(Stopped::DiskFull), unreadable: false };
         }
         let mut seen = Seen::default();
         // Files without a name are in no tree; whichever it was made in, they count.

@@ -104,6 +104,24 @@ impl TestDb {
         connection.close().await.expect("the connection closes");
         texts.expect("the query is one")
     }
+
+    /// The tables that hold this text anywhere in their rows; the text must not need quoting.
+    pub async fn tables_with(&self, text: &str) -> Vec<String> {
+        let tables = self
+            .texts(
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
+            )
+            .await;
+        let mut found = Vec::new();
+        for table in tables {
+            // tidy-expect(sql-outside-store): a look into every table there is, whatever it is called.
+            let query = format!("SELECT 'x' FROM {table} AS t WHERE position('{text}' IN t::text) > 0 LIMIT 1");
+            if !self.texts(&query).await.is_empty() {
+                found.push(table);
+            }
+        }
+        found
+    }
 }
 
 /// A server that a test has to itself.

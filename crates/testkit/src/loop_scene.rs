@@ -214,7 +214,8 @@ impl LoopScene {
         let project = db.store().add_project(&new).await.expect("the project is new");
         let model = Arc::new(SpecWriter::default());
         let agent = agent(&sandbox);
-        let workshop = workshop(db.store(), folder.path(), &sandbox, agent, Arc::clone(&model) as _, beginning.effects).await;
+        let workshop =
+            workshop(db.store(), folder.path(), &sandbox, agent, Arc::clone(&model) as _, beginning.effects).await;
         Self { db, folder, repository, first, project, model, sandbox, workshop }
     }
 

@@ -225,6 +225,12 @@ pub(super) fn class(path: &str) -> Option<Rule> {
     (!exempt).then_some(rule)
 }
 
+/// Whether a path locks versions, for the tools of some ecosystem to keep up to date.
+#[must_use]
+pub fn is_lock_file(path: &str) -> bool {
+    class(path) == Some(Rule::LockFile)
+}
+
 /// What a class is, and how to mend it.
 pub(super) fn advice(rule: Rule) -> &'static str {
     match rule {

@@ -30,7 +30,9 @@ pub(super) fn judge(scope: &Scope<'_>, change: &ChangedFile) -> Option<Violation
         return say(Rule::OwnRules, classes::advice(Rule::OwnRules).to_owned());
     }
     if change.kind != Kind::Deleted {
-        if scope.rules.test.is_report(path) {
+        // A folder of that name keeps the runner from writing its report as much as a file does.
+        let mut ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        if ends.any(|end| scope.rules.test.is_report(&path[..end])) {
             return say(Rule::RunnerShim, "stands where the test runner writes its report; remove it".to_owned());
         }
         if let Some(what) = shims::shim(path).filter(|_| change.kind != Kind::Modified) {

@@ -9,7 +9,7 @@ use damascus_core::spec::ChangeKind;
 
 use super::conventions::{Language, is_conftest, is_snapshot, is_test_file, language};
 use super::profile::{CaseProfile, Profile, profile};
-use super::{ChangedFile, Rule, Scope, Violation};
+use super::{ChangedFile, Rule, Scope, Violation, scripts};
 
 /// How many names of tests a message lists.
 const NAMES_SHOWN_MAX: usize = 5;
@@ -232,6 +232,8 @@ fn unread(scope: &Scope<'_>, change: &ChangedFile, all: &[&ChangedFile], found: 
     } else if change.old_text().is_some() && change.new_text().is_none() {
         let detail = "a test can no longer be read as text; put it back".to_owned();
         found.push(violation(change, Rule::TestWeakened, detail));
+    } else if let Some(problem) = scripts::weakened(change).filter(|_| !named) {
+        found.push(violation(change, Rule::TestWeakened, problem));
     }
 }
 

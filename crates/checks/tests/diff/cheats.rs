@@ -19,6 +19,9 @@ const GO: &str = "package shop\n\nimport \"testing\"\n\nfunc TestAdds(t *testing
 const JAVA: &str = "class TotalTest {\n  @Test\n  void adds() {\n    assertEquals(3, total(1, 2));\n  }\n\n  @Test\n  void rejects() {\n    \
     assertThrows(Error.class, () -> total(-1, 2));\n  }\n}\n";
 
+const SHELL: &str = "#!/bin/sh\nset -e\n# adds\ntest \"$(./total 1 2)\" = 3\n";
+const RUBY: &str = "describe 'total' do\n  it 'adds' do\n    expect(total(1, 2)).to eq(3)\n  end\nend\n";
+
 /// A cheat in an existing test file: its path, what it was, what is replaced, and by what.
 const WEAKENED: &[(&str, &str, &str, &str)] = &[
     // Rust
@@ -278,6 +281,12 @@ fn others() -> Vec<(&'static str, Rule, Story)> {
                 .add("src/out/TEST-a.xml", "<testsuite/>"),
         ),
         (
+            "a folder in the place of a report",
+            Rule::RunnerShim,
+            Story::on("[test]\ncommand = [\"make\", \"test\"]\nreport = { format = \"junit\", file = \"src/out/TEST-*.xml\" }\n")
+                .add("src/out/TEST-a.xml/b", "x"),
+        ),
+        (
             "the script of the test command is changed",
             Rule::RunnerConfiguration,
             Story::on("[test]\ncommand = \"cd . && ./src/run-tests.sh\"\nreport = \"tap\"\n").edit("src/run-tests.sh", "a", "b"),
@@ -313,6 +322,16 @@ fn others() -> Vec<(&'static str, Rule, Story)> {
             Rule::TestWeakened,
             new().allow(&["tests/test_a.py"]).kind(ChangeKind::Fix).edit("tests/test_a.py", PYTHON, "def test_new():\n    assert f() == 1\n"),
         ),
+        ("a shell test is emptied", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, "")),
+        ("a shell test is another", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, "true\n")),
+        ("a shell test can't fail", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, &SHELL.replace("= 3", "= 3 || true"))),
+        ("a shell test ends first", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, &format!("exit 0\n{SHELL}"))),
+        ("a shell test ends well", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, &format!("trap 'exit 0' EXIT\n{SHELL}"))),
+        ("a shell test goes on after a failure", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, &format!("set +e\n{SHELL}"))),
+        ("a shell test is commented out", Rule::TestWeakened, new().edit("tests/a.sh", SHELL, &SHELL.replace("test ", "# test "))),
+        ("a test script without an ending", Rule::TestWeakened, new().edit("tests/all", "#!/bin/sh\ncheck a\n", "#!/bin/sh\n")),
+        ("a Ruby test is skipped", Rule::TestWeakened, new().edit("tests/a_spec.rb", RUBY, &RUBY.replace("expect", "skip\n    expect"))),
+        ("a Ruby test expects less", Rule::TestWeakened, new().edit("tests/a_spec.rb", RUBY, &RUBY.replace("eq(3)", "be"))),
         ("a mode hides a test", Rule::TestDeleted, {
             let old = PYTHON.as_bytes();
             new().change("tests/test_a.py", Kind::Deleted, (FILE, 0), Some(old), None)

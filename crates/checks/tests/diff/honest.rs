@@ -130,6 +130,10 @@ fn stories() -> Vec<(&'static str, Story)> {
         ("a test that looks for words", new().edit("tests/test_a.py", PYTHON, &many(PYTHON, "\n\ndef test_w():\n    assert \"@pytest.mark.skip\" in text()\n"))),
         ("a folder allowed by its slash", new().allow(&["lib/"]).add("lib/a/b.py", "")),
         ("an ignored file more", new().allow(&[".gitignore"]).edit(".gitignore", "a\n", "a\nb\n")),
+        ("a shell test gets more lines", new().edit("tests/a.sh", "#!/bin/sh\n# adds\ntest 1 = 1\n", "#!/bin/sh\n# adds up\nif true; then\n  test 1 = 1\nfi\ntest 2 = 2\n")),
+        ("a Ruby test beside another", new().edit("tests/a_spec.rb", "it 'a' do\n  expect(a).to eq(1)\nend\n", "it 'a' do\n  expect(a).to eq(1)\nend\n\nit 'b' do\n  expect(b.skip(1)).to eq(2)\nend\n")),
+        ("a shell test that the spec names", new().allow(&["tests/a.sh"]).edit("tests/a.sh", "test 1 = 1\n", "test 1 = 2\n")),
+        ("data of tests", new().edit("tests/data/a.json", "{}\n", "[]\n")),
         ("a source is deleted", new().delete("src/a.py", "a = 1\n")),
     ]
 }

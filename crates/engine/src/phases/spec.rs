@@ -160,10 +160,13 @@ fn outside_scope(spec: &Spec, rules: &ProjectRules) -> Result<Vec<SpecFault>, St
         for (index, path) in paths.iter().enumerate() {
             let literal = !path.contains(['*', '?', '[', '{']);
             if own(path) || (literal && !rules.scope.is_empty() && !scope.is_match(path)) {
-                let allowed = rules.scope.join(", ");
                 let shown = display::one_line(path, 100);
-                let problem =
-                    format!("\"{shown}\" is nothing that a story of this project may change; it may change: {allowed}");
+                let problem = if own(path) {
+                    format!("\"{shown}\" is one of the project's own rules, which no story may change")
+                } else {
+                    let allowed = rules.scope.join(", ");
+                    format!("\"{shown}\" lies outside of what stories of this project may change: {allowed}")
+                };
                 faults.push(SpecFault { place: format!("{place}[{index}]"), problem });
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is faked, and nothing outside a temporary folder is touched.
 
+mod altered;
 mod hostile;
 mod merging;
 mod remote;

@@ -4,7 +4,7 @@
 //! so that a transition which closes open issues leaves it answered.
 
 use chrono::{DateTime, Utc};
-use damascus_core::{Event, GateId, GateState, IssueId, IssueKind, ItemId, Phase, display};
+use damascus_core::{Event, GateId, GateState, IssueId, IssueKind, ItemId, Named as _, Phase, display};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -22,6 +22,8 @@ use crate::{Store, StoreError, claim, input, outbox};
 const ANSWER_MAX_CHARS: usize = 20_000;
 /// How many answers of an item are given to its next run.
 const MAX_ANSWERS: i64 = 200;
+/// What can be decided about a blocked item without words of one's own.
+const DECISIONS: [&str; 2] = ["retry", "cancel"];
 
 /// A person's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Store {
     }
 }
 
-/// The last answers about an item, oldest first.
+/// The last answers about an item, oldest first. That a blocked item is to go on is a decision, and tells its next run nothing.
 pub(crate) async fn answers(
     connection: &mut PgConnection,
     item: ItemId,
@@ -132,6 +134,7 @@ pub(crate) async fn answers(
     .await?;
     rows.into_iter()
         .rev()
+        .filter(|row| row.kind != IssueKind::Blocked.name() || !DECISIONS.contains(&row.answer.as_str()))
         .map(|row| {
             Ok(GivenAnswer {
                 issue: IssueId(row.id),
