@@ -12,7 +12,7 @@ const KEY: &str = "sk-not-to-be-shown";
 fn json_of(command: &mut assert_cmd::Command) -> Value {
     let (code, told, errors) = output(command);
     assert_eq!(code, 0, "{told}\n{errors}");
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
+    serde_json::from_str(&told).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,7 +25,7 @@ async fn a_story_lands_as_the_tested_commit_and_its_branch_is_gone() {
     let tip = mirror.tip("main").await.unwrap().unwrap();
     assert_eq!(tip.as_str(), landing.landed_commit);
     assert_eq!(mirror.tree_of(&tip).await.unwrap().as_str(), landing.tree);
-    assert_eq!(mirror.parents_of(&tip).await.unwrap(), [scene.first.clone()]);
+    assert_eq!(mirror.parents_of(&tip).await.unwrap(), std::slice::from_ref(&scene.first));
     assert_eq!(mirror.read(&tip, "two.txt", 100).await.unwrap().unwrap(), b"two\n");
     assert_eq!(mirror.remote_branches().await.unwrap(), ["main"]);
 }
