@@ -1,4 +1,5 @@
 //! Specs: the schema, what is checked beyond it, the hash.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, also in what its tests share")]
 
 use damascus_core::Spec;
 use damascus_core::spec::{ChangeKind, answer_schema};
