@@ -84,7 +84,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: ENGINE,
         may_use: &[CORE, STORE, GIT, SANDBOX, CHECKS],
-        tests_may_use: &[TESTKIT],
+        tests_may_use: &[TESTKIT, ADAPTERS],
         never: &["sqlx"],
         never_reaches: &[],
     },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use damascus_checks::diff::Rule;
 use damascus_core::{CommitId, CostEntry, Digest, Failure, Outcome, Proof, RunReport, Spec, Verdict, display};
 use damascus_git::{Expect, GitError, Merged, Mirror, Pushed, Snapshot, SnapshotLimits};
 use damascus_store::item::Standing;
@@ -96,8 +97,11 @@ async fn build(
             head
         }
     };
-    scene.keep_diff(&mirror, &tip, &head).await?;
     let violations = judge(&mirror, &tip, &head, &base.rules, &spec).await?;
+    // A secret that an agent found is not spread any further.
+    if !violations.iter().any(|one| one.rule == Rule::Secret) {
+        scene.keep_diff(&mirror, &tip, &head).await?;
+    }
     if !violations.is_empty() {
         recorder.say("the change breaks the diff policy");
         return Err(Trouble::Fail(
