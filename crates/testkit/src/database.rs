@@ -22,6 +22,12 @@ const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
+/// A name that no other database has. Process ids come around, and a test that was killed leaves its database: so chance is part of it.
+fn new_name() -> String {
+    let (process, number) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    format!("{PREFIX}{process}_{number}_{:08x}", rand::random::<u32>())
+}
+
 /// A database of its own for one test; dropped with it.
 #[derive(Debug)]
 pub struct TestDb {
@@ -37,7 +43,7 @@ impl TestDb {
     pub async fn new() -> Self {
         let (admin, server) = server().await;
         let template = template(&admin).await;
-        let name = format!("{PREFIX}{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let name = new_name();
         let mut connection = connect(&admin).await;
         execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
         connection.close().await.expect("the connection closes");
@@ -50,7 +56,7 @@ impl TestDb {
     /// A database without a schema.
     pub async fn empty() -> Self {
         let (admin, server) = server().await;
-        let name = format!("{PREFIX}{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let name = new_name();
         let mut connection = connect(&admin).await;
         execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
         connection.close().await.expect("the connection closes");
